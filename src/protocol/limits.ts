@@ -1,0 +1,32 @@
+/** Deadlines (ms), sizes (bytes) and counts of the wire. Named once; tests import them. */
+export const LIMITS = {
+  /** From open to a finished `connect`. */
+  handshakeMs: 15_000,
+  /** Largest frame before `connect` was accepted. */
+  preauthBytes: 64 * 1024,
+  /** Largest frame after. Attachments travel in `chat.send`. */
+  maxPayload: 25 * 1024 * 1024,
+  /** Unsent bytes a connection may pile up before it counts as slow. */
+  maxBufferedBytes: 16 * 1024 * 1024,
+  tickIntervalMs: 30_000,
+  pingIntervalMs: 20_000,
+  /** Pings in a row that went unanswered before the link counts as dead. */
+  missedPings: 2,
+  /** Sockets that have not said `connect` yet: per address, and in all. Beyond it the oldest goes. */
+  preauthPerAddress: 32,
+  preauthTotal: 512,
+  /** `signedAt` of a device proof may differ from our clock by this much. */
+  signatureSkewMs: 120_000,
+  idempotencyMs: 5 * 60_000,
+  idempotencyKeys: 1_000,
+  healthRefreshMs: 60_000,
+  presenceMs: 5 * 60_000,
+  presenceEntries: 200,
+  /** Close reasons are cut to this many bytes of UTF-8 (RFC 6455 allows 123). */
+  closeReasonBytes: 120,
+  /** Wrong-role calls on one connection before it is closed. */
+  unauthorizedCalls: 10,
+  historyBytes: 6 * 1024 * 1024,
+  historyMessageBytes: 128 * 1024,
+  historyTextChars: 12_000,
+} as const;
