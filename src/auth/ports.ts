@@ -1,0 +1,159 @@
+import type { Role, Scope } from '../protocol/scopes.ts';
+
+/** One role of a device and what was approved for it. */
+export interface ApprovedRole {
+  readonly role: Role;
+  /** As approved, not closed downwards. Empty for a node. */
+  readonly scopes: readonly Scope[];
+}
+
+export interface DeviceRecord {
+  /** Lower-case hex SHA-256 of the raw public key. */
+  readonly deviceId: string;
+  /** base64url of the 32 raw bytes. */
+  readonly publicKey: string;
+  readonly displayName?: string;
+  /** Pinned: another value later needs an approval. */
+  readonly platform: string;
+  readonly deviceFamily?: string;
+  readonly clientId: string;
+  readonly clientMode: string;
+  readonly remoteIp?: string;
+  /** How it was let in: `local`, `code`, `tailnet:<login>`, `proxy:<user>`, `import`, or the approver's id. */
+  readonly approvedVia: string;
+  readonly roles: readonly ApprovedRole[];
+  readonly createdAtMs: number;
+  readonly approvedAtMs: number;
+  /** Set when it was removed: kept as a tombstone, so that coming back needs an approval. */
+  readonly removedAtMs?: number;
+}
+
+/** A device token; its text is never stored. */
+export interface TokenRecord {
+  readonly id: string;
+  readonly deviceId: string;
+  readonly role: Role;
+  /** base64url SHA-256 of the token's text. */
+  readonly digest: string;
+  readonly scopes: readonly Scope[];
+  readonly createdAtMs: number;
+  /** Not valid from here on. */
+  readonly expiresAtMs: number;
+  /** No rotation goes beyond this. */
+  readonly absoluteMs: number;
+  readonly firstUsedAtMs?: number;
+  readonly lastUsedAtMs?: number;
+  /** Id of the token that takes its place. */
+  readonly replacedBy?: string;
+}
+
+export type PairingReason = 'not-paired' | 'role-upgrade' | 'scope-upgrade' | 'metadata-upgrade';
+
+/** A request that waits for a person. One per device and role. */
+export interface PendingRecord {
+  readonly requestId: string;
+  readonly deviceId: string;
+  readonly publicKey: string;
+  readonly displayName?: string;
+  readonly platform: string;
+  readonly deviceFamily?: string;
+  readonly clientId: string;
+  readonly clientMode: string;
+  readonly role: Role;
+  readonly scopes: readonly Scope[];
+  readonly reason: PairingReason;
+  readonly remoteIp?: string;
+  /** Limiter key of the address it came from, for the cap per address. */
+  readonly source: string;
+  /** Tailnet or proxy login that vouches for it. */
+  readonly login?: string;
+  /** The device was known before. */
+  readonly isRepair: boolean;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** A pairing link or code; its text is never stored. */
+export interface CodeRecord {
+  readonly id: string;
+  /** base64url SHA-256 of the code's text. */
+  readonly digest: string;
+  readonly kind: 'link' | 'short';
+  readonly roles: readonly ApprovedRole[];
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+  readonly createdBy: string;
+  /** The first key that used it; only that one may repeat it. */
+  readonly boundTo?: string;
+  /** The token it gave was used: the code is spent. */
+  readonly spent?: boolean;
+}
+
+/** Synchronous reads; inside `write` they see the changes made so far. */
+export interface DeviceReads {
+  /** Tombstones included. */
+  device(deviceId: string): DeviceRecord | undefined;
+  /** Without tombstones, oldest first. */
+  devices(): readonly DeviceRecord[];
+  tokens(deviceId: string): readonly TokenRecord[];
+  tokenByDigest(digest: string): TokenRecord | undefined;
+  /** Oldest first, expired ones included. */
+  pending(): readonly PendingRecord[];
+  codes(): readonly CodeRecord[];
+  codeByDigest(digest: string): CodeRecord | undefined;
+}
+
+export interface DeviceWrites extends DeviceReads {
+  putDevice(record: DeviceRecord): void;
+  putToken(record: TokenRecord): void;
+  dropToken(id: string): void;
+  putPending(record: PendingRecord): void;
+  dropPending(requestId: string): void;
+  putCode(record: CodeRecord): void;
+  dropCode(id: string): void;
+}
+
+/** Who is paired, what waits, which tokens and codes live. */
+export interface DeviceStore extends DeviceReads {
+  /**
+   * Runs `work` alone (nothing else writes meanwhile) and resolves with its result once it is durable. When `work` throws, nothing of
+   * it stays and the promise rejects.
+   */
+  write<T>(work: (tx: DeviceWrites) => T): Promise<T>;
+}
+
+export interface AuditEntry {
+  readonly atMs: number;
+  /** `admitted`, `refused`, `paired`, `pair-requested`, `pair-rejected`, `device-removed`, `token-rotated`, `token-revoked`, `secret-changed`, … */
+  readonly event: string;
+  /** Wire detail code of a refusal. */
+  readonly code?: string;
+  readonly actor?: string;
+  readonly deviceId?: string;
+  readonly ingress?: string;
+  readonly address?: string;
+  readonly client?: string;
+  readonly detail?: string;
+  /** How many alike this line stands for, from `atMs` on. */
+  readonly count: number;
+}
+
+/** Append-only. */
+export interface AuditSink {
+  append(entries: readonly AuditEntry[]): Promise<void>;
+}
+
+/** What tailscaled says about a tailnet address. */
+export interface WhoisAnswer {
+  /** Login of the person; undefined for a tagged node. */
+  readonly login?: string;
+  /** The address is one of our own node: any local user reaches Serve under it, so it is nobody's identity. */
+  readonly isOwnNode: boolean;
+}
+
+export interface Whois {
+  /** Undefined when nobody is known there; rejects when tailscaled cannot be asked. Must honour `signal`. */
+  lookup(address: string, signal: AbortSignal): Promise<WhoisAnswer | undefined>;
+  /** The login our own node belongs to; undefined when it is tagged or not known. */
+  ownerLogin(): string | undefined;
+}
