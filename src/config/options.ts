@@ -53,6 +53,11 @@ function originOrStar(value: string): Complaint | undefined {
     : { message: 'has more than scheme, host and port', fix: `"${url.origin}"` };
 }
 
+const basePath = (value: string): string => {
+  const inner = value.trim().replace(/^\/+|\/+$/g, '');
+  return inner === '' ? '' : `/${inner}`;
+};
+
 const ipv4 = (value: string): Complaint | undefined => {
   const parts = value.split('.');
   return parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)
@@ -200,7 +205,7 @@ const gateway = object(
     ),
     controlUi: object('The control panel.', {
       enabled: bool('Serve it.', { default: true }),
-      basePath: str('The path it lives under, "" for the root.', { default: '' }),
+      basePath: str('The path it lives under, "" for the root.', { default: '', tidy: basePath }),
       root: str('Another directory with its files.'),
       allowedOrigins: list(str('An origin, or "*".', { check: originOrStar }), 'Further origins that may connect from a browser.', {
         default: [],
@@ -394,7 +399,7 @@ const agents = object(
     defaults: object('What holds for every agent.', {
       workspace: str('The directory it works in. Default: <state>/workspace.'),
       repoRoot: str('The repository shown in the prompt.'),
-      model: modelChoice,
+      model: { ...modelChoice, reload: 'hot' },
       imageModel: modelChoice,
       models: map(
         object('A model.', {
@@ -588,11 +593,11 @@ export const CONFIG = object(
       {
         vars: map(str('A value.', { sensitive: true }), 'Variables by name.'),
         shellEnv: object('Import from the login shell; not used by this version.', {
-          enabled: bool('On.', { default: false, env: 'OPENCLAW_LOAD_SHELL_ENV' }),
-          timeoutMs: int('Deadline, ms.', { default: 15_000, min: 1, env: 'OPENCLAW_SHELL_ENV_TIMEOUT_MS' }),
+          enabled: bool('On.', { default: false }),
+          timeoutMs: int('Deadline, ms.', { default: 15_000, min: 1 }),
         }),
       },
-      { reload: 'restart' },
+      { reload: 'restart', rest: str('A variable.', { sensitive: true }) },
     ),
     secrets: object(
       'Where secrets come from.',

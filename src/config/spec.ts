@@ -42,6 +42,10 @@ export interface Spec<out T = unknown> extends Meta {
   readonly of?: Spec;
   readonly choices?: readonly Spec[];
   readonly fields?: Readonly<Record<string, Spec>>;
+  /** What keys that are not listed hold, where other keys are part of the design (`env.NAME`). */
+  readonly rest?: Spec;
+  /** Brings a right value into its one form. */
+  readonly tidy?: (value: never) => unknown;
   /** The object is `undefined` when absent, instead of made of its defaults. */
   readonly optional?: boolean;
   readonly type?: T;
@@ -66,6 +70,7 @@ type Leaf<T> = Omit<Meta, 'doc'> & {
   readonly default?: T;
   readonly check?: (value: T) => Complaint | undefined;
   readonly hint?: (value: unknown) => string | undefined;
+  readonly tidy?: (value: T) => T;
 };
 type NumberLeaf = Leaf<number> & { readonly min?: number; readonly max?: number };
 
@@ -104,8 +109,11 @@ export const either = <const C extends readonly Spec[]>(
 type Fields = Readonly<Record<string, Spec>>;
 type Read<F extends Fields> = { readonly [K in keyof F]: Infer<F[K]> };
 /** Known keys. Always there once read, made of defaults where the file has none. */
-export const object = <const F extends Fields>(doc: string, fields: F, meta?: Omit<Meta, 'doc'>): Spec<Read<F>> =>
-  ({ kind: 'object', doc, fields, ...meta }) as never;
+export const object = <const F extends Fields>(
+  doc: string,
+  fields: F,
+  meta?: Omit<Meta, 'doc'> & { readonly rest?: Spec },
+): Spec<Read<F>> => ({ kind: 'object', doc, fields, ...meta }) as never;
 /** Known keys of an object that may be absent, and then is `undefined`. */
 export const optional = <const F extends Fields>(doc: string, fields: F, meta?: Omit<Meta, 'doc'>): Spec<Read<F> | undefined> =>
   ({ kind: 'object', doc, fields, optional: true, ...meta }) as never;
