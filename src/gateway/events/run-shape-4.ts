@@ -148,7 +148,7 @@ export class RunShape4 implements RunShape {
     const settled = { stopReason, aborted: false, livenessState: 'working' };
     return [
       this.#lifecycle(event, { phase: 'finishing', ...settled, endedAt }),
-      this.#lifecycle(event, { phase: 'model', provider: null, model: null }),
+      this.#modelDone(event),
       this.#lifecycle(event, {
         ...settled,
         phase: 'end',
@@ -193,7 +193,7 @@ export class RunShape4 implements RunShape {
     const blocked = { aborted: false, livenessState: 'blocked' };
     return [
       this.#lifecycle(event, { phase: 'finishing', error, errorObservation: observed, ...blocked, endedAt }),
-      this.#lifecycle(event, { phase: 'model', provider: null, model: null }),
+      this.#modelDone(event),
       this.#lifecycle(event, {
         ...blocked,
         errorObservation: observed,
@@ -235,6 +235,10 @@ export class RunShape4 implements RunShape {
 
   #lifecycle(event: RunEvent, data: JsonObject): ShapedEvent {
     return this.#agent(event, 'lifecycle', data, { sessionId: event.sessionId });
+  }
+
+  #modelDone(event: RunEvent): ShapedEvent {
+    return this.#agent(event, 'lifecycle', { phase: 'model', provider: null, model: null }, { sessionId: event.sessionId, lane: 'main' });
   }
 
   #agent(event: RunEvent, stream: string, data: JsonObject, more: JsonObject = {}): ShapedEvent {
