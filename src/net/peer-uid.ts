@@ -4,10 +4,10 @@ import { type Endpoint, parseProcRow, procEndpoint, procLines } from './proc-net
 
 /** The four facts of an accepted TCP socket, as `net.Socket` names them. */
 export interface SocketEnds {
-  readonly localAddress: string | undefined;
-  readonly localPort: number | undefined;
-  readonly remoteAddress: string | undefined;
-  readonly remotePort: number | undefined;
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
 }
 
 /**
