@@ -152,7 +152,7 @@ export class GatewayClient {
     }
     this.#connection = connection;
     this.#attempt = 0;
-    this.#events.restart(connection.hello?.protocol === 4);
+    this.#events.restart(connection.hello?.protocol !== 3);
     this.#cancelWatch = watchLink(
       this.#options.clock,
       (timeoutMs) => connection.ping(timeoutMs),
@@ -227,9 +227,11 @@ export class GatewayClient {
   }
 
   #dropped(why: Fault): void {
-    if (this.#options.reconnect !== true) return this.#become({ kind: 'paused', why });
-    if (pausesReconnect(why)) return this.#become({ kind: 'paused', why });
-    const { clock, random = Math.random } = this.#options;
+    const { clock, random = Math.random, reconnect } = this.#options;
+    if (reconnect !== true || pausesReconnect(why)) {
+      this.#become({ kind: 'paused', why });
+      return;
+    }
     const attempt = Math.max(1, this.#attempt);
     const delay = reconnectDelay(attempt, random, why);
     this.#become({ kind: 'waiting', attempt, untilMs: clock.now() + delay, why });
