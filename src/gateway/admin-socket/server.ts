@@ -1,0 +1,131 @@
+import type { Server, Socket } from 'node:net';
+import type { Principal } from '../../auth/admit.ts';
+import type { Log } from '../../lib/log.ts';
+import { errorText, parseRequest, withSeq } from '../../protocol/frames.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Subscriptions } from '../call.ts';
+import { type DispatchPorts, dispatch } from '../dispatch.ts';
+import type { Hub, Receiver } from '../ws/hub.ts';
+import type { OutEvent } from '../ws/outbox.ts';
+
+export interface AdminSocketPorts {
+  readonly dispatch: DispatchPorts;
+  readonly hub: Hub;
+  readonly log: Log;
+  readonly newId: () => string;
+  /** Who reaches the socket is the owner: it lies in a 0700 directory of the state dir. */
+  readonly owner: Principal;
+}
+
+/** Connections to the admin socket at once; far above what a person's shells need. */
+const MAX_CONNECTIONS = 128;
+
+/**
+ * The local CLI's door: request frames, one a line, no handshake; answers and (after `events.subscribe`) events come
+ * back the same way. Plain JSON over a unix socket, because it must answer in the time a shell prompt takes.
+ */
+export function serveAdminSocket(server: Server, ports: AdminSocketPorts): { closeAll(): void } {
+  const sockets = new Set<Socket>();
+  server.maxConnections = MAX_CONNECTIONS;
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    const connection = new AdminConnection(socket, ports);
+    socket.on('close', () => {
+      sockets.delete(socket);
+      connection.closed();
+    });
+  });
+  return {
+    closeAll: () => {
+      for (const socket of sockets) socket.destroySoon();
+    },
+  };
+}
+
+class AdminConnection implements Receiver {
+  readonly connId: string;
+  readonly protocol = 4;
+  readonly principal: Principal;
+  readonly caps: ReadonlySet<string> = new Set(['tool-events']);
+  readonly subscriptions: Subscriptions = { sessions: false, messages: new Set(), all: false };
+  readonly #socket: Socket;
+  readonly #ports: AdminSocketPorts;
+  #chunks: Buffer[] = [];
+  #pending = 0;
+  #seq = 0;
+
+  constructor(socket: Socket, ports: AdminSocketPorts) {
+    this.#socket = socket;
+    this.#ports = ports;
+    this.connId = ports.newId();
+    this.principal = ports.owner;
+    ports.hub.add(this);
+    socket.on('data', (chunk: Buffer) => this.#data(chunk));
+    // A client that goes away mid-answer is its own affair.
+    socket.on('error', () => socket.destroy());
+  }
+
+  event(event: OutEvent): void {
+    if (!this.subscriptions.all) return;
+    if (this.#socket.writableLength > LIMITS.maxBufferedBytes) {
+      if (event.durability !== 'log') return;
+      this.#socket.destroy();
+      return;
+    }
+    this.#write(withSeq(event.body, ++this.#seq));
+  }
+
+  close(): void {
+    this.#socket.end();
+  }
+
+  closed(): void {
+    this.#ports.hub.remove(this);
+  }
+
+  #data(chunk: Buffer): void {
+    let from = 0;
+    for (;;) {
+      const newline = chunk.indexOf(0x0a, from);
+      if (newline === -1) break;
+      this.#chunks.push(chunk.subarray(from, newline));
+      const line = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
+      this.#chunks = [];
+      this.#pending = 0;
+      if (line.length > 0) this.#line(line.toString('utf8'), line.length);
+      from = newline + 1;
+    }
+    if (from === chunk.length) return;
+    const rest = chunk.subarray(from);
+    this.#chunks.push(rest);
+    this.#pending += rest.length;
+    if (this.#pending > LIMITS.maxPayload) {
+      this.#write(errorText('invalid', { code: 'INVALID_REQUEST', message: `a line is longer than ${LIMITS.maxPayload} bytes` }));
+      this.#socket.end();
+    }
+  }
+
+  #line(text: string, bytes: number): void {
+    const frame = parseRequest(text);
+    if (!frame.ok) {
+      this.#write(errorText(frame.error.id, { code: 'INVALID_REQUEST', message: `invalid request frame: ${frame.error.message}` }));
+      // What does not speak our frames (a port scanner, a curl) is told so once.
+      if (frame.error.kind === 'json') this.#socket.end();
+      return;
+    }
+    const call = {
+      connId: this.connId,
+      protocol: this.protocol,
+      principal: this.principal,
+      clientId: 'cli',
+      clientMode: 'cli',
+      clientLabel: 'local',
+      subscriptions: this.subscriptions,
+    } as const;
+    dispatch(this.#ports.dispatch, frame.value, bytes, call, (answer) => this.#write(answer));
+  }
+
+  #write(text: string): void {
+    if (this.#socket.writable) this.#socket.write(`${text}\n`);
+  }
+}

@@ -1,0 +1,35 @@
+import type { Principal } from '../auth/admit.ts';
+import type { Refusal } from '../protocol/errors.ts';
+import type { Protocol } from '../protocol/version.ts';
+
+/** A result that is JSON text already (cached snapshots): spliced into the answer without being parsed again. */
+export class Prebuilt {
+  readonly json: string;
+  constructor(json: string) {
+    this.json = json;
+  }
+}
+
+/** What a connection wishes to receive beside what everybody gets. */
+export interface Subscriptions {
+  sessions: boolean;
+  /** Canonical session keys, bounded. */
+  readonly messages: Set<string>;
+  /** Admin socket only: all events. */
+  all: boolean;
+}
+
+/** One request on its way through a handler. Who calls is a fact to record, never a question to decide on: the door decided. */
+export interface Call {
+  readonly connId: string;
+  readonly protocol: Protocol;
+  readonly principal: Principal;
+  readonly clientId: string;
+  readonly clientMode: string;
+  readonly clientLabel: string;
+  readonly subscriptions: Subscriptions;
+  /** An extra answer under the same request id, before the final one (`agent`: accepted). */
+  more(payload: unknown): void;
+}
+
+export type Handler<Params> = (params: Params, call: Call) => unknown | Refusal | Promise<unknown | Refusal>;

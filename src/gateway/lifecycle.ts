@@ -1,0 +1,87 @@
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import type { Outcome } from './outcome.ts';
+
+/** Running turns get this long to end by themselves after SIGTERM; what still runs then is marked interrupted, its text kept. */
+export const DRAIN_MS = 30_000;
+/** A restart waits for running turns this long. */
+export const RESTART_DRAIN_MS = 90_000;
+
+export interface Ending {
+  readonly outcome: Outcome;
+  readonly reason: 'gateway stopping' | 'gateway restarting';
+  readonly drainMs: number;
+}
+
+/**
+ * Waits for the wish to end: a signal, or a request through the admin socket. SIGTERM and SIGINT drain; the same
+ * signal again stops draining. SIGUSR1 restarts.
+ */
+export class Lifecycle {
+  readonly #log: Log;
+  readonly #handlers: [NodeJS.Signals, () => void][] = [];
+  #ending: Ending | undefined;
+  #end: (ending: Ending) => void = () => {};
+  #hurry: () => void = () => {};
+  /** Resolves once, with how to end. */
+  readonly ended: Promise<Ending>;
+  /** Resolves when somebody does not want to wait for the drain. */
+  readonly hurried: Promise<void>;
+
+  constructor(log: Log) {
+    this.#log = log;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.hurried = new Promise((resolve) => {
+      this.#hurry = resolve;
+    });
+  }
+
+  listen(): void {
+    const on = (signal: NodeJS.Signals, handler: () => void): void => {
+      process.on(signal, handler);
+      this.#handlers.push([signal, handler]);
+    };
+    on('SIGTERM', () => this.stop('SIGTERM'));
+    on('SIGINT', () => this.stop('SIGINT'));
+    // The terminal it was started in was closed. As a service it has none.
+    on('SIGHUP', () => this.stop('SIGHUP'));
+    if (process.platform !== 'win32') on('SIGUSR1', () => this.restart('SIGUSR1'));
+  }
+
+  unlisten(): void {
+    for (const [signal, handler] of this.#handlers.splice(0)) process.off(signal, handler);
+  }
+
+  stop(why: string): void {
+    if (this.#ending !== undefined) {
+      this.#log.warn('stopping now', { why });
+      this.#hurry();
+      return;
+    }
+    this.#log.info('stopping', { why });
+    this.#finish({ outcome: { kind: 'stop', code: 0 }, reason: 'gateway stopping', drainMs: DRAIN_MS });
+  }
+
+  restart(why: string): void {
+    if (this.#ending !== undefined) return;
+    this.#log.info('restarting', { why });
+    this.#finish({ outcome: { kind: 'restart' }, reason: 'gateway restarting', drainMs: RESTART_DRAIN_MS });
+  }
+
+  #finish(ending: Ending): void {
+    this.#ending = ending;
+    this.#end(ending);
+  }
+}
+
+/** Whichever comes first: `work`, `ms`, or `hurried`. */
+export async function within(clock: Clock, ms: number, hurried: Promise<void>, work: Promise<unknown>): Promise<void> {
+  let cancel = (): void => {};
+  const late = new Promise<void>((resolve) => {
+    cancel = clock.after(ms, resolve);
+  });
+  await Promise.race([work, late, hurried]);
+  cancel();
+}

@@ -1,0 +1,276 @@
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import type { Admission, Admitted, Presented, Principal } from '../../auth/admit.ts';
+import type { ConnectionFacts } from '../../auth/facts.ts';
+import type { Cancel, Clock } from '../../lib/clock.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import { CLOSE, closeReason } from '../../protocol/close.ts';
+import { type ConnectParams, connectParams } from '../../protocol/connect.ts';
+import type { WireError } from '../../protocol/errors.ts';
+import { errorText, eventBody, parseRequest, type RequestFrame, withoutSeq } from '../../protocol/frames.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { parseParams } from '../../protocol/parse-params.ts';
+import { MAX_PROTOCOL, MIN_PROTOCOL, negotiate, type Protocol } from '../../protocol/version.ts';
+import type { Subscriptions } from '../call.ts';
+import { type DispatchPorts, dispatch } from '../dispatch.ts';
+import type { Pingable } from './heartbeat.ts';
+import type { Hub, Receiver } from './hub.ts';
+import { Outbox, type OutEvent } from './outbox.ts';
+import type { PreauthPool, Unadmitted } from './preauth.ts';
+
+/** After our close frame a peer has this long to answer it; then the socket is cut. */
+export const CLOSE_GRACE_MS = 2_000;
+
+export interface OpenInfo {
+  readonly connId: string;
+  readonly protocol: Protocol;
+  readonly connect: ConnectParams;
+  readonly admitted: Admitted;
+}
+
+export interface ConnectionPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly hub: Hub;
+  readonly preauth: PreauthPool;
+  readonly dispatch: DispatchPorts;
+  readonly newId: () => string;
+  readonly admit: (facts: ConnectionFacts, presented: Presented) => Promise<Admission>;
+  /** The text of hello-ok for who was admitted. */
+  readonly hello: (requestId: string, info: OpenInfo) => string;
+  /** Called after hello-ok was written and the connection is in the hub. */
+  readonly onOpen: (info: OpenInfo, connection: WsConnection) => void;
+  readonly onClose: (info: OpenInfo) => void;
+}
+
+/** Fields exist only where they have meaning; a connection is never half of two states. */
+type State =
+  | { readonly at: 'awaiting-hello'; readonly nonce: string; readonly cancelDeadline: Cancel; readonly pooled: Unadmitted }
+  /** The door is looking at `connect`. Still counted as unadmitted. */
+  | { readonly at: 'admitting'; readonly cancelDeadline: Cancel; readonly pooled: Unadmitted }
+  | { readonly at: 'open'; readonly info: OpenInfo; wrongRoleCalls: number }
+  | { readonly at: 'closing' };
+
+/** One WebSocket, from its challenge to its close. */
+export class WsConnection implements Receiver, Pingable {
+  readonly connId: string;
+  readonly subscriptions: Subscriptions = { sessions: false, messages: new Set(), all: false };
+  missed = 0;
+  readonly #ws: WebSocket;
+  readonly #facts: ConnectionFacts;
+  readonly #ports: ConnectionPorts;
+  readonly #outbox: Outbox;
+  #state: State;
+  #caps: ReadonlySet<string> = new Set();
+
+  constructor(ws: WebSocket, socket: Duplex, facts: ConnectionFacts, addressKey: string, ports: ConnectionPorts) {
+    this.#ws = ws;
+    this.#facts = facts;
+    this.#ports = ports;
+    this.connId = ports.newId();
+    this.#outbox = new Outbox(ws, socket, () => this.close(CLOSE.policy, 'slow consumer'));
+    const nonce = ports.newId();
+    const pooled: Unadmitted = { address: addressKey, drop: () => this.#cut('pushed out by newer connections') };
+    this.#state = {
+      at: 'awaiting-hello',
+      nonce,
+      pooled,
+      // Clients know this close: 1000 without a reason.
+      cancelDeadline: ports.clock.after(LIMITS.handshakeMs, () => this.close(CLOSE.normal, '')),
+    };
+    ports.preauth.add(pooled);
+    ws.on('message', (data: Buffer, isBinary) => this.#message(data, isBinary));
+    ws.on('pong', () => {
+      this.missed = 0;
+    });
+    ws.on('close', () => this.#closed());
+    // The close frame with its code (1009 for a frame that is too large) is sent by the library; there is nothing to add.
+    ws.on('error', (error) => this.#ports.log.debug('websocket error', { connId: this.connId, cause: error.message }));
+    this.#outbox.text(withoutSeq(eventBody('connect.challenge', { nonce, ts: ports.clock.now() })));
+  }
+
+  get protocol(): Protocol {
+    return this.#open().info.protocol;
+  }
+  get principal(): Principal {
+    return this.#open().info.admitted.principal;
+  }
+  get caps(): ReadonlySet<string> {
+    return this.#caps;
+  }
+  get isOpen(): boolean {
+    return this.#state.at === 'open';
+  }
+
+  event(event: OutEvent): void {
+    if (this.#state.at === 'open') this.#outbox.event(event);
+  }
+
+  /** Says why and closes; a peer that does not answer the close is cut after a short grace. */
+  close(code: number, reason: string): void {
+    if (this.#state.at === 'closing') return;
+    this.#leave();
+    this.#ws.close(code, closeReason(reason, LIMITS.closeReasonBytes));
+    this.#ports.clock.after(CLOSE_GRACE_MS, () => this.#ws.terminate());
+  }
+
+  ping(): void {
+    this.#ws.ping();
+  }
+  dead(): void {
+    this.#cut('no answer to pings');
+  }
+
+  #open(): Extract<State, { at: 'open' }> {
+    if (this.#state.at !== 'open') throw new Error('not open');
+    return this.#state;
+  }
+
+  #cut(why: string): void {
+    this.#ports.log.debug('connection cut', { connId: this.connId, why });
+    this.#leave();
+    this.#ws.terminate();
+  }
+
+  /** Out of every list, whatever state it was in; idempotent. */
+  #leave(): void {
+    const state = this.#state;
+    this.#state = { at: 'closing' };
+    if (state.at === 'awaiting-hello' || state.at === 'admitting') {
+      state.cancelDeadline();
+      this.#ports.preauth.remove(state.pooled);
+    } else if (state.at === 'open') {
+      this.#ports.hub.remove(this);
+      this.#ports.onClose(state.info);
+    }
+  }
+
+  #closed(): void {
+    this.#leave();
+  }
+
+  #message(data: Buffer, isBinary: boolean): void {
+    this.missed = 0;
+    const state = this.#state;
+    if (state.at === 'closing') return;
+    // A binary frame that holds JSON is taken like text, as existing servers do.
+    const text = data.toString('utf8');
+    if (state.at === 'open') {
+      this.#request(state, text, data.length, isBinary);
+      return;
+    }
+    if (state.at === 'admitting') {
+      this.close(CLOSE.policy, 'invalid handshake: nothing may follow connect before it is answered');
+      return;
+    }
+    const frame = parseRequest(text);
+    if (!frame.ok) {
+      if (frame.error.kind === 'json') this.close(CLOSE.normal, '');
+      else if (frame.error.kind === 'not-object' || frame.error.kind === 'not-request') this.close(CLOSE.policy, 'invalid request frame');
+      else
+        this.#refuse(frame.error.id, { code: 'INVALID_REQUEST', message: `invalid request frame: ${frame.error.message}` }, CLOSE.policy);
+      return;
+    }
+    if (frame.value.method !== 'connect') {
+      this.#refuse(frame.value.id, { code: 'INVALID_REQUEST', message: 'invalid handshake: first request must be connect' }, CLOSE.policy);
+      return;
+    }
+    this.#state = { at: 'admitting', cancelDeadline: state.cancelDeadline, pooled: state.pooled };
+    this.#hello(frame.value, state.nonce).catch((thrown: unknown) => {
+      this.#ports.log.error('the door failed', { cause: messageOf(thrown) });
+      this.#refuse(
+        frame.value.id,
+        { code: 'UNAVAILABLE', message: 'the gateway could not decide; try again', retryable: true },
+        CLOSE.policy,
+      );
+    });
+  }
+
+  async #hello(frame: RequestFrame, nonce: string): Promise<void> {
+    const parsed = parseParams(connectParams, frame.params);
+    if (!parsed.ok) {
+      this.#refuse(frame.id, { code: 'INVALID_REQUEST', message: `invalid connect params: ${parsed.error}` }, CLOSE.policy);
+      return;
+    }
+    const connect = parsed.value;
+    const protocol = negotiate(connect.minProtocol, connect.maxProtocol);
+    if (protocol === undefined) {
+      const details = {
+        code: 'PROTOCOL_MISMATCH',
+        clientMinProtocol: connect.minProtocol,
+        clientMaxProtocol: connect.maxProtocol,
+        expectedProtocol: connect.maxProtocol < MIN_PROTOCOL ? MIN_PROTOCOL : MAX_PROTOCOL,
+        minimumProbeProtocol: MIN_PROTOCOL,
+      };
+      this.#refuse(frame.id, { code: 'INVALID_REQUEST', message: 'protocol mismatch', details }, CLOSE.protocol);
+      return;
+    }
+    const admission = await this.#ports.admit(this.#facts, { transport: 'ws', protocol, connect, nonce });
+    const state = this.#state;
+    // It left, or its time ran out, while the door was looking.
+    if (state.at !== 'admitting') return;
+    if (!admission.ok) {
+      this.#refuse(frame.id, admission.error, admission.close.code, admission.close.reason);
+      return;
+    }
+    state.cancelDeadline();
+    this.#ports.preauth.remove(state.pooled);
+    const info: OpenInfo = { connId: this.connId, protocol, connect, admitted: admission };
+    this.#state = { at: 'open', info, wrongRoleCalls: 0 };
+    this.#caps = new Set(connect.caps ?? []);
+    raiseLimit(this.#ws);
+    this.#outbox.text(this.#ports.hello(frame.id, info));
+    this.#ports.hub.add(this);
+    this.#ports.onOpen(info, this);
+  }
+
+  #refuse(id: string, error: WireError, code: number, reason: string = error.message): void {
+    if (this.#state.at === 'closing') return;
+    this.#outbox.text(errorText(id, error));
+    this.close(code, reason);
+  }
+
+  #request(state: Extract<State, { at: 'open' }>, text: string, bytes: number, isBinary: boolean): void {
+    const frame = parseRequest(text);
+    if (!frame.ok) {
+      // What is not JSON has no id to answer; clients rely on the silence.
+      if (frame.error.kind === 'json') {
+        this.#ports.log.debug('not JSON', { connId: this.connId, binary: isBinary });
+        return;
+      }
+      this.#outbox.text(errorText(frame.error.id, { code: 'INVALID_REQUEST', message: `invalid request frame: ${frame.error.message}` }));
+      return;
+    }
+    if (frame.value.method === 'connect') {
+      this.#outbox.text(errorText(frame.value.id, { code: 'INVALID_REQUEST', message: 'connect is only valid as the first request' }));
+      return;
+    }
+    const { connect, admitted } = state.info;
+    const call = {
+      connId: this.connId,
+      protocol: state.info.protocol,
+      principal: admitted.principal,
+      clientId: connect.client.id,
+      clientMode: connect.client.mode,
+      clientLabel: connect.client.displayName ?? connect.client.id,
+      subscriptions: this.subscriptions,
+    };
+    const outcome = dispatch(this.#ports.dispatch, frame.value, bytes, call, (answer) => this.#outbox.text(answer));
+    if (outcome === 'wrong-role') this.#wrongRole(state);
+  }
+
+  #wrongRole(state: Extract<State, { at: 'open' }>): void {
+    state.wrongRoleCalls++;
+    if (state.wrongRoleCalls >= LIMITS.unauthorizedCalls) this.close(CLOSE.policy, 'repeated unauthorized calls');
+  }
+}
+
+/**
+ * `ws` takes the size limit of a socket when it is made; before `connect` it is 64 KiB, and there is no public way to
+ * raise it afterwards. The field is private to the library: its version is pinned exactly, and a test would notice.
+ */
+function raiseLimit(ws: WebSocket): void {
+  const receiver = (ws as unknown as { _receiver?: { _maxPayload?: number } })._receiver;
+  if (receiver !== undefined) receiver._maxPayload = LIMITS.maxPayload;
+}

@@ -1,0 +1,87 @@
+import type { HelloAuth, SessionDefaults } from '../../protocol/connect.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { holdsScope, type Role, type Scope } from '../../protocol/scopes.ts';
+import type { Protocol } from '../../protocol/version.ts';
+
+/** What hello-ok says beside who the client is. Presence and health come as JSON text that is cached elsewhere. */
+export interface HelloFacts {
+  readonly version: string;
+  readonly buildId: string;
+  readonly bootId: string;
+  readonly methods: readonly string[];
+  readonly events: readonly string[];
+  readonly uptimeMs: number;
+  readonly presenceJson: string;
+  readonly healthJson: string;
+  readonly presenceVersion: number;
+  readonly healthVersion: number;
+  readonly sessionDefaults: SessionDefaults;
+  readonly configPath: string;
+  readonly stateDir: string;
+  readonly authMode: string;
+  readonly configHash: string;
+}
+
+const ATTACHMENTS = { maxBytes: 19_464_192, maxImageBytes: 6_291_456 };
+
+/**
+ * The text of hello-ok in the shape of the negotiated protocol. Presence, paths and auth mode follow the scopes of
+ * the receiver in both shapes: a probe without scopes, or a node, learns neither who is here nor where state lies.
+ */
+export function helloText(
+  id: string,
+  protocol: Protocol,
+  connId: string,
+  who: { readonly role: Role; readonly scopes: readonly Scope[] },
+  auth: HelloAuth,
+  facts: HelloFacts,
+): string {
+  const reads = who.role === 'operator' && holdsScope(who.scopes, 'operator.read');
+  const admin = who.role === 'operator' && holdsScope(who.scopes, 'operator.admin');
+  const { version, buildId, bootId } = facts;
+  const head = {
+    type: 'hello-ok',
+    protocol,
+    server: protocol === 3 ? { version, connId } : { version, buildId, bootId, connId },
+    features:
+      protocol === 3
+        ? { methods: facts.methods, events: facts.events }
+        : { methods: facts.methods, events: facts.events, capabilities: [] },
+  };
+  const defaults = facts.sessionDefaults;
+  const rest = {
+    stateVersion: { presence: facts.presenceVersion, health: facts.healthVersion },
+    uptimeMs: facts.uptimeMs,
+    ...(protocol === 4 ? { suspension: { phase: 'accepting' }, appliedConfigHash: facts.configHash } : {}),
+    sessionDefaults:
+      protocol === 3
+        ? {
+            defaultAgentId: defaults.defaultAgentId,
+            mainKey: defaults.mainKey,
+            mainSessionKey: defaults.mainSessionKey,
+            scope: defaults.scope,
+          }
+        : defaults,
+    ...(admin ? { configPath: facts.configPath, stateDir: facts.stateDir, authMode: facts.authMode } : {}),
+  };
+  const tail = {
+    ...(protocol === 4 || auth.deviceToken !== undefined ? { auth: protocol === 3 ? withoutMethod(auth) : auth } : {}),
+    policy: {
+      maxPayload: LIMITS.maxPayload,
+      maxBufferedBytes: LIMITS.maxBufferedBytes,
+      tickIntervalMs: LIMITS.tickIntervalMs,
+      ...(protocol === 4 ? { attachments: ATTACHMENTS } : {}),
+    },
+  };
+  // Spliced, not nested: presence and health are text already, and a handshake must not serialise two hundred entries.
+  const snapshot = `"snapshot":{"presence":${reads ? facts.presenceJson : '[]'},"health":${facts.healthJson},${JSON.stringify(rest).slice(1)}`;
+  const payload = `${JSON.stringify(head).slice(0, -1)},${snapshot},${JSON.stringify(tail).slice(1)}`;
+  return `{"type":"res","id":${JSON.stringify(id)},"ok":true,"payload":${payload}}`;
+}
+
+const withoutMethod = ({ deviceToken, role, scopes, issuedAtMs }: HelloAuth): Omit<HelloAuth, 'method'> => ({
+  ...(deviceToken === undefined ? {} : { deviceToken }),
+  role,
+  scopes: [...scopes].sort(),
+  ...(issuedAtMs === undefined ? {} : { issuedAtMs }),
+});

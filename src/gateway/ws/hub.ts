@@ -1,0 +1,96 @@
+import type { Principal } from '../../auth/admit.ts';
+import type { EventDescriptor } from '../../protocol/define.ts';
+import { EVENTS, type EventName } from '../../protocol/events.ts';
+import { eventBody, type StateVersion } from '../../protocol/frames.ts';
+import { holdsScope } from '../../protocol/scopes.ts';
+import type { Protocol } from '../../protocol/version.ts';
+import type { Subscriptions } from '../call.ts';
+import type { OutEvent } from './outbox.ts';
+
+/** One open connection, WebSocket or admin socket, as the hub sees it. */
+export interface Receiver {
+  readonly connId: string;
+  readonly protocol: Protocol;
+  readonly principal: Principal;
+  readonly caps: ReadonlySet<string>;
+  readonly subscriptions: Subscriptions;
+  event(event: OutEvent): void;
+  close(code: number, reason: string): void;
+}
+
+export interface Broadcast {
+  readonly event: EventName;
+  /** Payload per protocol; undefined: that protocol does not get it. Called at most once per protocol, however many receivers there are. */
+  readonly payload: (protocol: Protocol) => unknown;
+  readonly stateVersion?: StateVersion;
+  /** Beyond the event's own scope. */
+  readonly to?: (receiver: Receiver) => boolean;
+  readonly key?: string;
+  readonly join?: OutEvent['join'];
+  /** Overrides the event's declared durability downwards: a delta of `chat` may be dropped, its ending not. */
+  readonly droppable?: boolean;
+}
+
+const descriptors: ReadonlyMap<string, EventDescriptor> = new Map(EVENTS.map((event) => [event.name, event]));
+
+const mayReceive = (receiver: Receiver, descriptor: EventDescriptor): boolean => {
+  const { scope } = descriptor;
+  if (scope === 'any') return true;
+  if (scope === 'node') return receiver.principal.role === 'node';
+  return receiver.principal.role === 'operator' && holdsScope(receiver.principal.scopes, scope);
+};
+
+/** Everyone who is connected. The body of a broadcast is built once per protocol; each receiver only adds its `seq`. */
+export class Hub {
+  readonly #receivers = new Set<Receiver>();
+
+  get size(): number {
+    return this.#receivers.size;
+  }
+  all(): IterableIterator<Receiver> {
+    return this.#receivers.values();
+  }
+  add(receiver: Receiver): void {
+    this.#receivers.add(receiver);
+  }
+  remove(receiver: Receiver): void {
+    this.#receivers.delete(receiver);
+  }
+
+  broadcast(broadcast: Broadcast): void {
+    const descriptor = descriptors.get(broadcast.event);
+    if (descriptor === undefined) return;
+    const built: [OutEvent | null | undefined, OutEvent | null | undefined] = [undefined, undefined];
+    for (const receiver of this.#receivers) {
+      if (!mayReceive(receiver, descriptor) || (broadcast.to !== undefined && !broadcast.to(receiver))) continue;
+      const slot = receiver.protocol === 3 ? 0 : 1;
+      let event = built[slot];
+      if (event === undefined) {
+        const payload = broadcast.payload(receiver.protocol);
+        event = payload === undefined ? null : outEvent(broadcast, descriptor, payload);
+        built[slot] = event;
+      }
+      if (event !== null) receiver.event(event);
+    }
+  }
+
+  /** Closes every connection that `match` names. */
+  closeWhere(match: (principal: Principal) => boolean, code: number, reason: string): number {
+    let closed = 0;
+    for (const receiver of [...this.#receivers]) {
+      if (!match(receiver.principal)) continue;
+      receiver.close(code, reason);
+      closed++;
+    }
+    return closed;
+  }
+}
+
+const outEvent = (broadcast: Broadcast, descriptor: EventDescriptor, payload: unknown): OutEvent => ({
+  event: broadcast.event,
+  payload,
+  body: eventBody(broadcast.event, payload, broadcast.stateVersion),
+  durability: broadcast.droppable === true ? 'ephemeral' : descriptor.durability,
+  ...(broadcast.key === undefined ? {} : { key: broadcast.key }),
+  ...(broadcast.join === undefined ? {} : { join: broadcast.join }),
+});

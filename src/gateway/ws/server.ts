@@ -1,0 +1,38 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import type { ConnectionFacts } from '../../auth/facts.ts';
+import { ingressOf } from '../../auth/ingress.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { type ConnectionPorts, WsConnection } from './connection.ts';
+
+/** Upgrades requests whose facts stand; from here on nobody sees an `IncomingMessage`. */
+export class WsServer {
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    clientTracking: false,
+    maxPayload: LIMITS.preauthBytes,
+  });
+  readonly #ports: ConnectionPorts;
+  readonly #connections = new Set<WsConnection>();
+
+  constructor(ports: ConnectionPorts) {
+    this.#ports = ports;
+  }
+
+  /** Every WebSocket, admitted or not. */
+  connections(): Iterable<WsConnection> {
+    return this.#connections;
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, facts: ConnectionFacts): void {
+    // Without a listener an error of the raw socket (a reset during the handshake) would end the process.
+    socket.on('error', () => socket.destroy());
+    this.#server.handleUpgrade(request, socket, head, (ws) => {
+      const connection = new WsConnection(ws, socket, facts, ingressOf(facts).key, this.#ports);
+      this.#connections.add(connection);
+      ws.on('close', () => this.#connections.delete(connection));
+    });
+  }
+}
