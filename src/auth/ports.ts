@@ -35,7 +35,8 @@ export interface TokenRecord {
   readonly role: Role;
   /** base64url SHA-256 of the token's text. */
   readonly digest: string;
-  readonly scopes: readonly Scope[];
+  /** Set when it is worth less than what is approved for the role (a rotation that narrowed it). */
+  readonly bound?: readonly Scope[];
   readonly createdAtMs: number;
   /** Not valid from here on. */
   readonly expiresAtMs: number;
@@ -43,8 +44,8 @@ export interface TokenRecord {
   readonly absoluteMs: number;
   readonly firstUsedAtMs?: number;
   readonly lastUsedAtMs?: number;
-  /** Id of the token that takes its place. */
-  readonly replacedBy?: string;
+  /** Id of the token that this one was handed out to replace. */
+  readonly replaces?: string;
 }
 
 export type PairingReason = 'not-paired' | 'role-upgrade' | 'scope-upgrade' | 'metadata-upgrade';
@@ -85,8 +86,6 @@ export interface CodeRecord {
   readonly createdBy: string;
   /** The first key that used it; only that one may repeat it. */
   readonly boundTo?: string;
-  /** The token it gave was used: the code is spent. */
-  readonly spent?: boolean;
 }
 
 /** Synchronous reads; inside `write` they see the changes made so far. */

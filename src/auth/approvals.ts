@@ -1,0 +1,420 @@
+import type { Clock } from '../lib/clock.ts';
+import { type Refusal, refuse } from '../protocol/errors.ts';
+import { closeScopes, isScope, knownScopes, type Role, type Scope } from '../protocol/scopes.ts';
+import type { DeviceStanding } from './decide.ts';
+import type { ProvenDevice } from './device-proof.ts';
+import { type IssuedToken, issueToken, noteUse } from './device-tokens.ts';
+import { type IssuedCode, issueCode } from './pairing-codes.ts';
+import type { ApprovedRole, DeviceRecord, DeviceStore, DeviceWrites, PairingReason, PendingRecord, TokenRecord } from './ports.ts';
+import type { Principal } from './principal.ts';
+import { newId } from './secret.ts';
+
+export const PENDING = {
+  /** A request lives this long after it was last repeated, ms … */
+  slidingMs: 5 * 60_000,
+  /** … and never longer than this. */
+  maxMs: 10 * 60_000,
+  perSource: 10,
+  total: 100,
+} as const;
+
+/** What the rest of the gateway has to know. */
+export type PairingEvent =
+  | { readonly kind: 'requested'; readonly request: PendingRecord }
+  | {
+      readonly kind: 'resolved';
+      readonly requestId: string;
+      readonly deviceId: string;
+      readonly decision: 'approved' | 'rejected';
+      readonly ts: number;
+    }
+  /** Live connections of this device (with this role, on this token) have to close within 2 s. */
+  | { readonly kind: 'revoked'; readonly deviceId: string; readonly role?: Role; readonly credentialId?: string; readonly reason: string };
+
+/** What a device says of itself; none of it is authority. */
+export interface DeviceDetails {
+  readonly displayName: string | undefined;
+  readonly platform: string;
+  readonly deviceFamily: string | undefined;
+  readonly clientId: string;
+  readonly clientMode: string;
+}
+
+/** What a connect asks to be written, all of it or nothing. */
+export interface Settlement {
+  readonly device: ProvenDevice;
+  readonly details: DeviceDetails;
+  readonly role: Role;
+  readonly approve: readonly ApprovedRole[];
+  readonly approvedVia: string;
+  readonly file: readonly Scope[];
+  readonly requested: readonly Scope[];
+  readonly source: string;
+  readonly address: string;
+  readonly login: string | undefined;
+  /** Hand out a token for the role; `further` for the other roles of a code too. */
+  readonly handout: boolean;
+  readonly token: TokenRecord | undefined;
+  readonly codeId: string | undefined;
+  /** The record that was judged: when it is another by now, nothing is written. */
+  readonly seen: DeviceRecord | undefined;
+}
+
+export interface Settled {
+  readonly token: IssuedToken | undefined;
+  readonly further: readonly IssuedToken[];
+  readonly upgradeRequestId: string | undefined;
+}
+
+type Filing = Omit<Settlement, 'approve' | 'approvedVia' | 'file' | 'handout' | 'token' | 'codeId' | 'seen'> & {
+  readonly reason: PairingReason;
+};
+
+/** Pairing: who waits, who is approved, which tokens they hold. Every answer is durable before it is given. */
+export class Approvals {
+  readonly #store: DeviceStore;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<(event: PairingEvent) => void>();
+
+  constructor(store: DeviceStore, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  onEvent(listener: (event: PairingEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** How a proven key stands for a role. `record` is what it was judged by. */
+  standing(
+    deviceId: string,
+    role: Role,
+    details: Pick<DeviceDetails, 'platform' | 'deviceFamily'>,
+  ): { standing: DeviceStanding; record: DeviceRecord | undefined } {
+    const record = this.#store.device(deviceId);
+    if (record === undefined) return { record, standing: { state: 'new', hasOtherRole: false } };
+    if (record.removedAtMs !== undefined) return { record, standing: { state: 'returning', reason: 'not-paired' } };
+    if (hasChanged(record, details)) return { record, standing: { state: 'returning', reason: 'metadata-upgrade' } };
+    const approved = record.roles.find((one) => one.role === role);
+    if (approved === undefined) return { record, standing: { state: 'new', hasOtherRole: true } };
+    return { record, standing: { state: 'paired', approved: approved.scopes } };
+  }
+
+  /** Carries out what a decision grants. Undefined when the device changed meanwhile: the caller judges again. */
+  async settle(s: Settlement): Promise<Settled | undefined> {
+    const now = this.#clock.now();
+    const events: PairingEvent[] = [];
+    const settled = await this.#store.write((tx) => {
+      const current = tx.device(s.device.deviceId);
+      if (JSON.stringify(current) !== JSON.stringify(s.seen)) return undefined;
+      if (s.token !== undefined && !tx.tokens(s.device.deviceId).some(({ id }) => id === s.token?.id)) return undefined;
+      if (s.codeId !== undefined && !bindCode(tx, s.codeId, s.device.deviceId, now)) return undefined;
+      if (s.approve.length > 0) {
+        tx.putDevice(approvedRecord(current, s, now));
+        for (const { role } of s.approve) dropPending(tx, s.device.deviceId, role);
+      }
+      const further = s.codeId === undefined ? [] : s.approve.filter(({ role }) => role !== s.role);
+      const token = s.handout ? issueToken(tx, now, { deviceId: s.device.deviceId, role: s.role, replaces: s.token }) : undefined;
+      if (s.token !== undefined) noteUse(tx, s.token.id, s.device.deviceId, now);
+      const upgrade =
+        s.file.length === 0 ? undefined : filePending(tx, { ...s, requested: s.requested, reason: 'scope-upgrade' }, now, events);
+      return {
+        token,
+        further: further.map(({ role }) => issueToken(tx, now, { deviceId: s.device.deviceId, role })),
+        upgradeRequestId: upgrade?.requestId,
+      };
+    });
+    this.#tell(events);
+    return settled;
+  }
+
+  /** Files a request that a person has to approve. The same request again keeps its id; undefined when too many wait. */
+  async file(filing: Filing): Promise<PendingRecord | undefined> {
+    const now = this.#clock.now();
+    const known = this.#store.pending().find((one) => isSameRequest(one, filing) && one.expiresAtMs > now);
+    // A waiting client asks every second or two; its request is written anew only once a minute.
+    if (known !== undefined && known.expiresAtMs - now > PENDING.slidingMs - 60_000) return known;
+    const events: PairingEvent[] = [];
+    const filed = await this.#store.write((tx) => filePending(tx, filing, now, events));
+    this.#tell(events);
+    return filed;
+  }
+
+  /** Writes down that a token was used; its caller need not wait. */
+  async noteUse(token: TokenRecord): Promise<void> {
+    const now = this.#clock.now();
+    await this.#store.write((tx) => noteUse(tx, token.id, token.deviceId, now));
+  }
+
+  pending(): readonly PendingRecord[] {
+    const now = this.#clock.now();
+    return this.#store.pending().filter(({ expiresAtMs }) => expiresAtMs > now);
+  }
+
+  /** Approves a request; without an id, the only one that waits. The approver must hold all it hands out. */
+  async approve(requestId: string | undefined, approver: Principal): Promise<{ requestId: string; device: DeviceRecord } | Refusal> {
+    const now = this.#clock.now();
+    const events: PairingEvent[] = [];
+    const answer = await this.#store.write((tx) => {
+      const waiting = tx.pending().filter(({ expiresAtMs }) => expiresAtMs > now);
+      if (requestId === undefined && waiting.length > 1) {
+        return refuse('INVALID_REQUEST', `${waiting.length} devices wait; say which one`, {
+          details: { code: 'PAIRING_AMBIGUOUS', requestIds: waiting.map((one) => one.requestId) },
+        });
+      }
+      const request = requestId === undefined ? waiting[0] : waiting.find((one) => one.requestId === requestId);
+      if (request === undefined)
+        return refuse('INVALID_REQUEST', requestId === undefined ? 'no device waits for approval' : 'unknown requestId');
+      const missing = missingScope(approver, request.scopes);
+      if (missing !== undefined) return missing;
+      const current = tx.device(request.deviceId);
+      const device = approvedRecord(
+        current,
+        {
+          ...request,
+          device: request,
+          details: detailsOf(request),
+          address: request.remoteIp ?? '',
+          approve: [{ role: request.role, scopes: request.scopes }],
+          approvedVia: approver.id,
+        },
+        now,
+      );
+      tx.putDevice(device);
+      dropPending(tx, request.deviceId, request.role);
+      events.push({ kind: 'resolved', requestId: request.requestId, deviceId: request.deviceId, decision: 'approved', ts: now });
+      return { requestId: request.requestId, device };
+    });
+    this.#tell(events);
+    return answer;
+  }
+
+  async reject(requestId: string): Promise<{ requestId: string; deviceId: string } | Refusal> {
+    const now = this.#clock.now();
+    const request = await this.#store.write((tx) => {
+      const found = tx.pending().find((one) => one.requestId === requestId && one.expiresAtMs > now);
+      if (found !== undefined) tx.dropPending(requestId);
+      return found;
+    });
+    if (request === undefined) return refuse('INVALID_REQUEST', 'unknown requestId');
+    this.#tell([{ kind: 'resolved', requestId, deviceId: request.deviceId, decision: 'rejected', ts: now }]);
+    return { requestId, deviceId: request.deviceId };
+  }
+
+  /** Forgets a device; its connections close, its tokens die, and coming back needs an approval. */
+  async remove(deviceId: string, actor: Principal): Promise<{ deviceId: string } | Refusal> {
+    const now = this.#clock.now();
+    const answer = await this.#store.write((tx) => {
+      const device = tx.device(deviceId);
+      if (device === undefined || device.removedAtMs !== undefined) return refuse('INVALID_REQUEST', 'unknown deviceId');
+      const missing =
+        actor.deviceId === deviceId
+          ? undefined
+          : missingScope(
+              actor,
+              device.roles.flatMap(({ scopes }) => scopes),
+            );
+      if (missing !== undefined) return missing;
+      tx.putDevice({ ...device, roles: [], removedAtMs: now });
+      for (const token of tx.tokens(deviceId)) tx.dropToken(token.id);
+      for (const request of tx.pending()) if (request.deviceId === deviceId) tx.dropPending(request.requestId);
+      for (const code of tx.codes()) if (code.boundTo === deviceId) tx.dropCode(code.id);
+      return { deviceId };
+    });
+    if ('deviceId' in answer) this.#tell([{ kind: 'revoked', deviceId, reason: 'device removed' }]);
+    return answer;
+  }
+
+  /** Ends all tokens of a device's role and makes one new one. The caller must hold what it hands out. */
+  async rotate(
+    deviceId: string,
+    role: string,
+    scopes: readonly string[] | undefined,
+    actor: Principal,
+  ): Promise<{ deviceId: string; role: Role; token: string; scopes: readonly Scope[]; rotatedAtMs: number } | Refusal> {
+    const now = this.#clock.now();
+    const answer = await this.#store.write((tx) => {
+      const approved = roleOf(tx, deviceId, role);
+      if (approved === undefined) return refuse('INVALID_REQUEST', 'unknown deviceId/role');
+      const bound = scopes === undefined ? undefined : knownScopes(scopes);
+      const beyond = bound?.find((scope) => !closeScopes(approved.scopes).includes(scope));
+      if (beyond !== undefined) return refuse('INVALID_REQUEST', `scope not approved for this device: ${beyond}`);
+      const missing = missingScope(actor, bound ?? approved.scopes);
+      if (missing !== undefined) return missing;
+      for (const token of tx.tokens(deviceId)) if (token.role === approved.role) tx.dropToken(token.id);
+      const issued = issueToken(tx, now, { deviceId, role: approved.role, bound });
+      return { deviceId, role: approved.role, token: issued.text, scopes: [...(bound ?? approved.scopes)].sort(), rotatedAtMs: now };
+    });
+    if ('token' in answer) this.#tell([{ kind: 'revoked', deviceId, role: answer.role, reason: 'device token rotated' }]);
+    return answer;
+  }
+
+  async revoke(deviceId: string, role: string, actor: Principal): Promise<{ deviceId: string; role: Role; revokedAtMs: number } | Refusal> {
+    const now = this.#clock.now();
+    const answer = await this.#store.write((tx) => {
+      const approved = roleOf(tx, deviceId, role);
+      if (approved === undefined) return refuse('INVALID_REQUEST', 'unknown deviceId/role');
+      const missing = actor.deviceId === deviceId ? undefined : missingScope(actor, approved.scopes);
+      if (missing !== undefined) return missing;
+      for (const token of tx.tokens(deviceId)) if (token.role === approved.role) tx.dropToken(token.id);
+      return { deviceId, role: approved.role, revokedAtMs: now };
+    });
+    if ('revokedAtMs' in answer) this.#tell([{ kind: 'revoked', deviceId, role: answer.role, reason: 'device token revoked' }]);
+    return answer;
+  }
+
+  /** Makes a pairing link or code. Its maker must hold what it hands out. */
+  async issueCode(
+    options: { kind: 'link' | 'short'; roles: readonly ApprovedRole[]; ttlMs?: number },
+    actor: Principal,
+  ): Promise<IssuedCode | Refusal> {
+    const missing = missingScope(
+      actor,
+      options.roles.flatMap(({ scopes }) => scopes),
+    );
+    if (missing !== undefined) return missing;
+    const now = this.#clock.now();
+    const issued = await this.#store.write((tx) => issueCode(tx, now, { ...options, createdBy: actor.id }));
+    return issued ?? refuse('UNAVAILABLE', 'too many pairing codes wait to be used; wait until one expires', { retryable: true });
+  }
+
+  /** Takes over devices of an earlier installation, once: only into a store that knows none. How many were taken. */
+  async importDevices(records: readonly { device: DeviceRecord; tokens: readonly TokenRecord[] }[]): Promise<number> {
+    return this.#store.write((tx) => {
+      if (tx.devices().length > 0) return 0;
+      let taken = 0;
+      for (const { device, tokens } of records) {
+        if (tx.device(device.deviceId) !== undefined) continue;
+        tx.putDevice(device);
+        for (const token of tokens) tx.putToken(token);
+        taken++;
+      }
+      return taken;
+    });
+  }
+
+  #tell(events: readonly PairingEvent[]): void {
+    for (const event of events) for (const listener of this.#listeners) listener(event);
+  }
+}
+
+const roleOf = (tx: DeviceWrites, deviceId: string, role: string): ApprovedRole | undefined => {
+  const device = tx.device(deviceId);
+  return device?.removedAtMs === undefined ? device?.roles.find((one) => one.role === role) : undefined;
+};
+
+/** The first scope that would be handed out by somebody who does not hold it. */
+function missingScope(actor: Principal, scopes: readonly Scope[]): Refusal | undefined {
+  const held = new Set(closeScopes(actor.scopes));
+  const missing = scopes.find((scope) => !held.has(scope));
+  if (missing === undefined) return undefined;
+  return refuse('INVALID_REQUEST', `missing scope: ${missing}`, {
+    details: { code: 'MISSING_SCOPE', missingScope: missing, requiredScopes: [...scopes].filter(isScope) },
+  });
+}
+
+/** Marks compare without case and marks, as existing servers do; a family that one side does not name is no change. */
+function hasChanged(record: DeviceRecord, details: Pick<DeviceDetails, 'platform' | 'deviceFamily'>): boolean {
+  if (fold(record.platform) !== fold(details.platform)) return true;
+  const before = fold(record.deviceFamily);
+  const after = fold(details.deviceFamily);
+  return before !== '' && after !== '' && before !== after;
+}
+const fold = (text: string | undefined): string => (text ?? '').normalize('NFKD').replace(/\p{M}/gu, '').trim().toLowerCase();
+
+const detailsOf = (request: PendingRecord): DeviceDetails => ({
+  displayName: request.displayName,
+  platform: request.platform,
+  deviceFamily: request.deviceFamily,
+  clientId: request.clientId,
+  clientMode: request.clientMode,
+});
+
+type Approval = Pick<Settlement, 'details' | 'approve' | 'approvedVia' | 'address'> & { readonly device: ProvenDevice };
+
+/** The record after an approval. A removed device starts anew: nothing it once had comes back with it. */
+function approvedRecord(current: DeviceRecord | undefined, approval: Approval, now: number): DeviceRecord {
+  const before = current?.removedAtMs === undefined ? current : undefined;
+  const roles = new Map((before?.roles ?? []).map((one) => [one.role, one.scopes]));
+  for (const { role, scopes } of approval.approve) roles.set(role, [...new Set([...(roles.get(role) ?? []), ...scopes])].sort());
+  const { displayName, deviceFamily, ...details } = approval.details;
+  const name = displayName ?? before?.displayName;
+  const family = deviceFamily ?? before?.deviceFamily;
+  return {
+    deviceId: approval.device.deviceId,
+    publicKey: approval.device.publicKey,
+    ...(name === undefined ? {} : { displayName: name }),
+    ...details,
+    ...(family === undefined ? {} : { deviceFamily: family }),
+    ...(approval.address === '' ? {} : { remoteIp: approval.address }),
+    approvedVia: approval.approvedVia,
+    roles: [...roles].map(([role, scopes]) => ({ role, scopes })),
+    createdAtMs: current?.createdAtMs ?? now,
+    approvedAtMs: now,
+  };
+}
+
+function bindCode(tx: DeviceWrites, codeId: string, deviceId: string, now: number): boolean {
+  const code = tx.codes().find(({ id }) => id === codeId);
+  if (code === undefined || code.expiresAtMs <= now || (code.boundTo !== undefined && code.boundTo !== deviceId)) return false;
+  tx.putCode({ ...code, boundTo: deviceId });
+  return true;
+}
+
+const dropPending = (tx: DeviceWrites, deviceId: string, role: Role): void => {
+  for (const request of tx.pending()) if (request.deviceId === deviceId && request.role === role) tx.dropPending(request.requestId);
+};
+
+/** Everything a person is shown before saying yes: when any of it differs, it is another request with another id. */
+const isSameRequest = (one: PendingRecord, filing: Filing): boolean =>
+  one.deviceId === filing.device.deviceId &&
+  one.role === filing.role &&
+  one.reason === filing.reason &&
+  one.login === filing.login &&
+  one.displayName === filing.details.displayName &&
+  one.platform === filing.details.platform &&
+  one.deviceFamily === filing.details.deviceFamily &&
+  one.clientId === filing.details.clientId &&
+  one.clientMode === filing.details.clientMode &&
+  [...one.scopes].sort().join() === [...filing.requested].sort().join();
+
+function filePending(tx: DeviceWrites, filing: Filing, now: number, events: PairingEvent[]): PendingRecord | undefined {
+  const live: PendingRecord[] = [];
+  for (const request of tx.pending()) {
+    if (request.expiresAtMs <= now) tx.dropPending(request.requestId);
+    else live.push(request);
+  }
+  const known = live.find((one) => isSameRequest(one, filing));
+  if (known !== undefined) {
+    const renewed = { ...known, expiresAtMs: Math.min(now + PENDING.slidingMs, known.createdAtMs + PENDING.maxMs) };
+    tx.putPending(renewed);
+    return renewed;
+  }
+  const older = live.filter((one) => one.deviceId === filing.device.deviceId && one.role === filing.role);
+  for (const { requestId } of older) tx.dropPending(requestId);
+  const others = live.filter((one) => !older.includes(one));
+  if (others.length >= PENDING.total || others.filter(({ source }) => source === filing.source).length >= PENDING.perSource)
+    return undefined;
+  const { displayName, deviceFamily, ...details } = filing.details;
+  const request: PendingRecord = {
+    requestId: newId(),
+    deviceId: filing.device.deviceId,
+    publicKey: filing.device.publicKey,
+    ...(displayName === undefined ? {} : { displayName }),
+    ...details,
+    ...(deviceFamily === undefined ? {} : { deviceFamily }),
+    role: filing.role,
+    scopes: filing.requested,
+    reason: filing.reason,
+    remoteIp: filing.address,
+    source: filing.source,
+    ...(filing.login === undefined ? {} : { login: filing.login }),
+    isRepair: tx.device(filing.device.deviceId) !== undefined,
+    createdAtMs: now,
+    expiresAtMs: now + PENDING.slidingMs,
+  };
+  tx.putPending(request);
+  events.push({ kind: 'requested', request });
+  return request;
+}
