@@ -43,7 +43,7 @@ export function readTextFile(file: string, maxBytes: number, options: { readonly
     const buffer = Buffer.allocUnsafe(Math.min(maxBytes, Math.max(stat.size, 64 * 1024)) + 1);
     let length = 0;
     for (let n = 1; n > 0 && length < buffer.length; length += n) n = fs.readSync(fd, buffer, length, buffer.length - length, null);
-    if (length > maxBytes) return err({ kind: 'too-large', message: `is larger than ${maxBytes} bytes` });
+    if (length === buffer.length) return err({ kind: 'too-large', message: `is larger than ${maxBytes} bytes, or grew while it was read` });
     const bytes = buffer.subarray(0, length);
     if (length >= 2 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))) {
       return err({ kind: 'not-text', message: 'is UTF-16; save it as UTF-8' });

@@ -120,11 +120,11 @@ export async function readSecretFile(file: string, maxBytes: number): Promise<Re
       return err(`${file} belongs to user ${stat.uid}, not to this one: sudo chown ${uid} ${file}`);
     if (uid !== undefined && (stat.mode & 0o077) !== 0) return err(`${file} can be read or changed by other users: chmod 600 ${file}`);
     if (stat.size > maxBytes) return err(`${file} is larger than ${maxBytes} bytes`);
-    const buffer = Buffer.alloc(maxBytes + 1 < 65_536 ? maxBytes + 1 : Math.min(maxBytes, Math.max(stat.size, 65_536)) + 1);
+    const buffer = Buffer.allocUnsafe(Math.min(maxBytes, Math.max(stat.size, 64 * 1024)) + 1);
     let length = 0;
     for (let n = 1; n > 0 && length < buffer.length; length += n)
       n = (await handle.read(buffer, length, buffer.length - length, null)).bytesRead;
-    if (length > maxBytes) return err(`${file} is larger than ${maxBytes} bytes`);
+    if (length === buffer.length) return err(`${file} is larger than ${maxBytes} bytes, or grew while it was read`);
     return ok(new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, length)));
   } catch (thrown) {
     return err(thrown instanceof TypeError ? `${file} is not UTF-8 text` : `${file} cannot be read`);

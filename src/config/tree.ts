@@ -46,6 +46,25 @@ export function withValue(root: unknown, keys: readonly string[], value: unknown
   return { ...base, [key]: rest.length === 0 ? value : withValue(base[key], rest, value) };
 }
 
+/**
+ * A copy of `root` with `value` at a place, or without it where `value` is undefined. Missing objects and lists are made,
+ * as an edit of the text makes them; what stands in the way is replaced.
+ */
+export function treeWith(root: unknown, keys: KeyPath, value: unknown): unknown {
+  const [key, ...rest] = keys;
+  if (key === undefined) return value;
+  if (typeof key === 'number') {
+    const items = Array.isArray(root) ? [...root] : [];
+    if (value === undefined && rest.length === 0) items.splice(key, 1);
+    else items[key] = treeWith(items[key], rest, value);
+    return items;
+  }
+  const base = isRecord(root) ? { ...root } : {};
+  if (value === undefined && rest.length === 0) delete base[key];
+  else base[key] = treeWith(Object.hasOwn(base, key) ? base[key] : undefined, rest, value);
+  return base;
+}
+
 /** Freezes a tree of JSON values, in place. */
 export function deepFreeze<T>(root: T): T {
   const stack: unknown[] = [root];
@@ -59,7 +78,7 @@ export function deepFreeze<T>(root: T): T {
 
 /** Equality of JSON values; the order of keys does not matter. */
 export function sameJson(a: unknown, b: unknown): boolean {
-  if (Object.is(a, b)) return true;
+  if (a === b || (Number.isNaN(a) && Number.isNaN(b))) return true;
   if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((value, i) => sameJson(value, b[i]));
   if (!isRecord(a) || !isRecord(b)) return false;
   const keys = Object.keys(a);
