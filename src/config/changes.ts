@@ -1,0 +1,46 @@
+import { isRecord } from '../lib/json.ts';
+import { formatPath, type KeyPath } from './key-path.ts';
+import type { ConfigSnapshot } from './load.ts';
+import { reloadAt } from './lookup.ts';
+import type { Config } from './options.ts';
+import type { Reload } from './spec.ts';
+import { sameJson } from './tree.ts';
+
+export interface ChangedPath {
+  readonly path: string;
+  readonly reload: Reload;
+}
+
+/** The places in which two snapshots differ, as deep as objects go (lists count as one value). */
+export function changedPaths(before: ConfigSnapshot, after: ConfigSnapshot): readonly ChangedPath[] {
+  const changed = new Map<string, Reload>();
+  const walk = (a: unknown, b: unknown, keys: KeyPath): void => {
+    if (sameJson(a, b)) return;
+    if (isRecord(a) && isRecord(b)) {
+      for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) walk(a[key], b[key], [...keys, key]);
+    } else changed.set(formatPath(keys), reloadAt(keys));
+  };
+  // What is in force, and what the file says of keys that the table leaves open.
+  walk(before.config, after.config, []);
+  walk(before.resolved, after.resolved, []);
+  return [...changed].map(([path, reload]) => ({ path, reload }));
+}
+
+export type ReloadMode = Config['gateway']['reload']['mode'];
+export interface ReloadPlan {
+  /** What the gateway does now. */
+  readonly action: 'nothing' | 'apply' | 'restart';
+  /** Changes that wait for a restart by hand. */
+  readonly ignored: readonly string[];
+}
+
+/** What a set of changes asks for under a reload mode: `hybrid` in place where possible, else a restart. */
+export function reloadPlan(changes: readonly ChangedPath[], mode: ReloadMode): ReloadPlan {
+  const needRestart = changes.filter((change) => change.reload === 'restart').map((change) => change.path);
+  if (changes.length === 0) return { action: 'nothing', ignored: [] };
+  if (mode === 'off')
+    return { action: 'nothing', ignored: changes.filter((change) => change.reload !== 'none').map((change) => change.path) };
+  if (mode === 'restart') return { action: changes.some((change) => change.reload !== 'none') ? 'restart' : 'apply', ignored: [] };
+  if (mode === 'hot') return { action: needRestart.length === changes.length ? 'nothing' : 'apply', ignored: needRestart };
+  return { action: needRestart.length > 0 ? 'restart' : 'apply', ignored: [] };
+}
