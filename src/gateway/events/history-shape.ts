@@ -73,7 +73,7 @@ function newest(
   const budget = Math.min(maxBytes ?? LIMITS.historyBytes, LIMITS.historyBytes);
   const chars = Math.min(maxChars ?? LIMITS.historyTextChars, LIMITS.historyMessageBytes);
   const messages: JsonObject[] = [];
-  let bytes = 0;
+  let bytes = 1;
   for (let i = page.entries.length - 1; i >= 0; i--) {
     const entry = page.entries[i];
     if (entry === undefined) break;

@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RunEvent, RunEventBody } from '../../agent/api.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { isRecord } from '../../lib/json.ts';
+import { eventBody } from '../../protocol/frames.ts';
+import { EVERY_PIECE_CHARS } from './answer-text.ts';
+import { RunFanout } from './run-fanout.ts';
 import { RunShape3 } from './run-shape-3.ts';
-import { RunShape4 } from './run-shape-4.ts';
-import type { ShapedEvent } from './shaped-event.ts';
+import { CHAT_PACE_4, RunShape4 } from './run-shape-4.ts';
+import { joinDeltaBodies, joinDeltas, type ShapedEvent } from './shaped-event.ts';
 
 /**
  * Frames recorded from clients of both lines are replayed: the run events that correspond are shaped, and what comes out has to be
@@ -372,5 +376,138 @@ describe('EV-111 recorded runs of protocol 4', () => {
     // The other line has no such word; its cumulative text is empty again.
     const old = script.frames(3).filter((frame) => kind(frame) === 'chat delta');
     expect(old.map((frame) => JSON.stringify(frame.payload['message'])).some((m) => m.includes('"text":""'))).toBe(true);
+  });
+});
+
+describe('EV-116 laws of both shapes', () => {
+  type Step = { readonly kind: 'text' | 'replace' | 'tool'; readonly gap: number; readonly piece: string };
+  const step: fc.Arbitrary<Step> = fc.record({
+    kind: fc.constantFrom('text', 'text', 'text', 'text', 'replace', 'tool'),
+    gap: fc.integer({ min: -10, max: 300 }),
+    piece: fc.oneof(fc.string({ minLength: 1, maxLength: 12 }), fc.constant('x'.repeat(3_000))),
+  });
+  const steps = fc.array(step, { maxLength: 40 });
+  const play = (list: readonly Step[]): Script => {
+    const script = new Script({ runId: RUN, sessionKey: 'agent:main:law' }).opening();
+    let ts = 10;
+    for (const [i, { kind: what, gap, piece }] of list.entries()) {
+      ts += gap;
+      if (what === 'text') script.say(ts, piece, 'i:1');
+      else if (what === 'replace') {
+        script.text = '';
+        script.at(ts, { type: 'replace', itemId: 'i:1' });
+      } else script.at(ts, { type: 'tool-start', toolCallId: `c${i}`, name: 'read', args: {}, title: 'Read' });
+    }
+    return script.ok(ts + 1);
+  };
+  const textOf = (payload: JsonObject): string => (payload['message'] as { content: [{ text: string }] }).content[0].text;
+
+  test('EV-116 what chat deltas add up to is the text they show, and the final shows all', () => {
+    fc.assert(
+      fc.property(steps, (list) => {
+        const script = play(list);
+        for (const protocol of [3, 4] as const) {
+          let sum = '';
+          let agentSum = '';
+          let seq = 0;
+          for (const { event, payload } of script.frames(protocol)) {
+            if (event === 'agent') expect(payload['seq']).toBe(++seq);
+            else expect(payload['seq']).toBe(payload['state'] === 'status' ? seq + 1 : seq);
+            const data = payload['data'] as { text: string; delta: string; replace?: boolean };
+            if (payload['stream'] === 'assistant') {
+              agentSum = data.replace || data.text === '' ? '' : agentSum + data.delta;
+              expect(agentSum).toBe(data.text);
+            }
+            if (payload['state'] === 'delta' && protocol === 4) {
+              sum = payload['replace'] === true ? String(payload['deltaText']) : sum + String(payload['deltaText']);
+              expect(sum).toBe(textOf(payload));
+            }
+            if (payload['state'] === 'final') {
+              expect(textOf(payload)).toBe(script.text);
+              if (protocol === 4) expect(sum).toBe(script.text);
+              expect(agentSum).toBe(script.text);
+            }
+          }
+        }
+      }),
+    );
+  });
+
+  test('EV-117 joined for a slow reader, the sum is the same', () => {
+    fc.assert(
+      fc.property(steps, fc.array(fc.boolean(), { minLength: 60, maxLength: 60 }), (list, joins) => {
+        let sum = '';
+        let waiting: JsonObject | undefined;
+        let i = 0;
+        const leave = (payload: JsonObject): void => {
+          sum = payload['replace'] === true ? String(payload['deltaText']) : sum + String(payload['deltaText']);
+          expect(sum).toBe(textOf(payload));
+        };
+        const script = play(list);
+        for (const { payload, coalesce } of script.frames(4)) {
+          if (coalesce !== `${RUN}/chat`) continue;
+          waiting = waiting ? joinDeltas(waiting, payload) : payload;
+          if (joins[i++ % joins.length]) continue;
+          leave(waiting);
+          waiting = undefined;
+        }
+        if (waiting) leave(waiting);
+        expect(sum).toBe(script.text);
+      }),
+    );
+  });
+
+  test('EV-117 bodies are joined like their payloads', () => {
+    const delta = (text: string, piece: string): string =>
+      eventBody('chat', { state: 'delta', deltaText: piece, message: { content: [{ type: 'text', text }] } });
+    const joined = joinDeltaBodies(delta('ab', 'b'), delta('abc', 'c'));
+    expect(JSON.parse(`${joined}}`)).toMatchObject({
+      type: 'event',
+      event: 'chat',
+      payload: { deltaText: 'bc', message: { content: [{ text: 'abc' }] } },
+    });
+  });
+
+  test('EV-118 a long answer costs frames in proportion to its duration, not to its pieces', () => {
+    const script = new Script({ runId: RUN, sessionKey: 'agent:main:long' }).opening();
+    script.say(10, 'x'.repeat(EVERY_PIECE_CHARS), 'i:1');
+    for (let i = 0; i < 1_000; i++) script.say(10 + i, 'y', 'i:1');
+    const frames = script.frames(4).filter((frame) => kind(frame) === 'agent assistant');
+    expect(frames.length).toBeLessThanOrEqual(2 + Math.ceil(1_000 / CHAT_PACE_4));
+  });
+
+  test('EV-119 the fan-out forgets a run that ended, and is bounded', () => {
+    const fanout = new RunFanout({ maxRuns: 2 });
+    const begin = (runId: string): RunEvent => ({
+      ...(new Script({ runId, sessionKey: 'agent:main:a' }).opening().events[2] as RunEvent),
+    });
+    for (const id of ['a', 'b', 'c']) expect(fanout.feed(begin(id))[4]).toHaveLength(1);
+    expect(fanout.size).toBe(2);
+    const [end] = new Script({ runId: 'c', sessionKey: 'agent:main:a' }).ok(5).events;
+    const frames = fanout.feed(end as RunEvent);
+    expect(frames[3].at(-1)?.payload['state']).toBe('final');
+    expect(frames[4].at(-1)?.payload['state']).toBe('final');
+    expect(fanout.size).toBe(1);
+  });
+
+  test('EV-114 an interrupted run ends as an error, once, with its text kept', () => {
+    const script = new Script({ runId: RUN, sessionKey: 'agent:main:cut' }).opening().say(5, 'half of', 'i:1').say(6, ' it', 'i:1');
+    script.at(7, {
+      type: 'end',
+      outcome: 'interrupted',
+      endedAt: 7,
+      text: script.text,
+      error: { kind: 'interrupted', message: 'The gateway was restarted.', fix: 'send it again' },
+    });
+    for (const protocol of [3, 4] as const) {
+      const chat = script.frames(protocol).filter((frame) => frame.event === 'chat');
+      const errors = chat.filter((frame) => frame.payload['state'] === 'error');
+      expect(errors).toHaveLength(1);
+      expect(errors[0]?.payload).toMatchObject({
+        errorMessage: 'The gateway was restarted. (send it again)',
+        message: { content: [{ text: 'half of it' }] },
+      });
+      expect(textOf(chat.at(-2)?.payload as JsonObject)).toBe('half of it');
+    }
   });
 });
