@@ -86,6 +86,13 @@ export interface HelloAuth {
   readonly scopes: readonly Scope[];
   readonly deviceToken?: string;
   readonly issuedAtMs?: number;
+  /** Tokens for the further roles of a pairing code. */
+  readonly deviceTokens?: readonly {
+    readonly deviceToken: string;
+    readonly role: Role;
+    readonly scopes: readonly Scope[];
+    readonly issuedAtMs: number;
+  }[];
 }
 
 export interface HelloOk {
