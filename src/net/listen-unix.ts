@@ -19,7 +19,7 @@ export const fitsSocketPath = (path: string): boolean => Buffer.byteLength(path)
 
 /**
  * Listens on a unix socket that only this user can reach: folder 0700, socket 0600. The folder is made when it is missing, and refused when
- * it is a link, somebody else's, or writable by others in a way that cannot be taken back. A socket file left by a dead process is
+ * it is a link, somebody else's, or a shared one such as `/tmp`. A socket file left by a dead process is
  * removed, but only after a connect was refused: that proves that nobody listens. Callers hold the instance lock, so that two starters
  * do not remove each other's. A Windows pipe name (`\\.\pipe\…`) is only listened on.
  */
@@ -53,6 +53,10 @@ async function secureFolder(folder: string): Promise<UnixListenFailure | undefin
     if (!stat.isDirectory()) return { code: 'SOCKET_DIR_UNSAFE', message: `${folder} is not a folder of its own but a link or a file` };
     if (uid !== undefined && stat.uid !== uid) {
       return { code: 'SOCKET_DIR_UNSAFE', message: `${folder} belongs to uid ${stat.uid}, not to this user (${uid})` };
+    }
+    // Closing a folder to others is right for one of ours and a disaster for /tmp or /run.
+    if ((stat.mode & 0o1000) !== 0 || dirname(dirname(folder)) === dirname(folder)) {
+      return { code: 'SOCKET_DIR_UNSAFE', message: `${folder} is shared with others; the socket needs a folder of its own` };
     }
     if ((stat.mode & 0o077) !== 0) await chmod(folder, 0o700);
     return undefined;

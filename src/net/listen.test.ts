@@ -168,6 +168,17 @@ describe('NET-23 the admin socket', { skip: process.platform === 'win32' }, () =
     expect(await listenUnix(served(), join(root, 'folder', 's'))).toMatchObject({ ok: false, error: { code: 'SOCKET_DIR_UNSAFE' } });
   });
 
+  test('a shared folder is neither used nor closed to its other users', async () => {
+    const shared = join(root, 'shared');
+    mkdirSync(shared);
+    chmodSync(shared, 0o1777);
+    for (const folder of [shared, '/tmp', '/run']) {
+      const before = statSync(folder).mode;
+      expect(await listenUnix(served(), join(folder, 'oc-test.sock'))).toMatchObject({ ok: false, error: { code: 'SOCKET_DIR_UNSAFE' } });
+      expect(statSync(folder).mode).toBe(before);
+    }
+  });
+
   test('a path that not every system takes is refused', async () => {
     const path = join(root, 'é'.repeat(50));
     expect(fitsSocketPath(path)).toBe(false);

@@ -17,7 +17,7 @@ export interface Listening {
   readonly listeners: readonly Listener[];
   /** Addresses that were wished for but not required, and why they are not there. Worth a warning when another process holds one. */
   readonly missing: readonly ListenFailure[];
-  /** Stops accepting; open connections stay. Resolves when every listener is closed to new ones. */
+  /** Stops accepting on every address at once; open connections stay. */
   close(): void;
 }
 

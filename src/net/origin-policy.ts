@@ -52,14 +52,17 @@ export function originPolicy(known: KnownNames): OriginPolicy {
   const origins: Origin[] = [];
   const warnings: { value: string; message: string }[] = [];
   const warn = (value: string, message: string): void => void warnings.push({ value, message });
+  const list = (origin: Origin): void => {
+    origins.push(origin);
+    // The host of `chrome-extension://…` is an id, not a name that a request could be addressed to.
+    if (origin.scheme === 'http' || origin.scheme === 'https') hosts.add(origin.host);
+  };
 
   for (const entry of known.allowedOrigins ?? []) {
     // People paste what the address bar shows; one slash at the end cannot mean anything else.
     const origin = originOf(entry.trim().replace(/(?<=[^/])\/$/, ''));
-    if (origin) {
-      origins.push(origin);
-      hosts.add(origin.host);
-    } else if (entry.includes('*')) {
+    if (origin) list(origin);
+    else if (entry.includes('*')) {
       warn(
         entry,
         `gateway.controlUi.allowedOrigins: "${entry}" is ignored: it would let any web page in. List each origin, e.g. "https://claw.example.com"`,
@@ -72,10 +75,8 @@ export function originPolicy(known: KnownNames): OriginPolicy {
   }
   if (known.publicUrl) {
     const origin = originOf(/^[^:/?#]+:\/\/[^/?#]*/.exec(known.publicUrl.trim())?.[0] ?? '');
-    if (origin) {
-      origins.push(origin);
-      hosts.add(origin.host);
-    } else warn(known.publicUrl, 'gateway.publicUrl is not a URL: write it as "https://claw.example.com"');
+    if (origin) list(origin);
+    else warn(known.publicUrl, 'gateway.publicUrl is not a URL: write it as "https://claw.example.com"');
   }
   for (const name of [known.magicDnsName, ...(known.certNames ?? [])]) {
     const authority = name ? (parseIp(name) ? parseAuthority(formatAuthority(name)) : parseAuthority(name)) : undefined;

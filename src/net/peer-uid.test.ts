@@ -83,6 +83,15 @@ describe('NET-24 the peer’s uid', { skip: !isLinux }, () => {
     expect(await read(socket)).toEqual({ kind: 'uid', uid: 4242 });
   });
 
+  test('the user nobody is somebody else, whether or not this is a user namespace', async ({ skip }) => {
+    if (process.getuid?.() !== 0) skip('needs root, to start a process of another uid');
+    const { server, port } = await listening('127.0.0.1');
+    client(port, { uid: 65_534 });
+    const [socket] = (await once(server, 'connection')) as [Socket];
+    closers.push(() => socket.destroy());
+    expect([{ kind: 'uid', uid: 65_534 }, { kind: 'missing' }]).toContainEqual(await read(socket));
+  });
+
   test('a peer that has gone is missing, not root (a time-wait row says uid 0)', async ({ skip }) => {
     if (process.getuid?.() !== 0) skip('needs root, to start a process of another uid');
     const { server, port } = await listening('127.0.0.1');

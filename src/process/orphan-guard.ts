@@ -3,6 +3,8 @@ import type { Socket } from 'node:net';
 
 /** Sees to it that groups of children do not outlive this process. */
 export interface OrphanGuard {
+  /** Has the guard standing before a child is started, so that no child is ever without. */
+  prepare(): void;
   /** From now on the group ends when this process does, however it does. The returned function takes that back. */
   watch(group: number): () => void;
 }
@@ -69,6 +71,9 @@ export function orphanGuard(): OrphanGuard {
   };
 
   return {
+    prepare() {
+      if (!guard && process.platform !== 'win32') begin();
+    },
     watch(group) {
       if (process.platform === 'win32') return () => {};
       groups.add(group);

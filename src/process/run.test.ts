@@ -107,6 +107,20 @@ describe('NET-30 run', () => {
     await until(async () => !(await isAlive(pid)));
   });
 
+  test('a guard knows the group from start to end', async () => {
+    const calls: string[] = [];
+    const guard = {
+      prepare: () => void calls.push('prepare'),
+      watch: () => {
+        calls.push('watch');
+        return () => void calls.push('release');
+      },
+    };
+    await go(['true'], { guard });
+    await go(['no-such-program-anywhere'], { guard });
+    expect(calls).toEqual(['prepare', 'watch', 'release']);
+  });
+
   test('only the environment that was given', async () => {
     const result = await go(js('process.stdout.write(JSON.stringify(process.env))'), { env: { PATH: '/bin', A: '1' } });
     expect(result.ok && JSON.parse(result.value.stdout)).toEqual({ PATH: '/bin', A: '1' });

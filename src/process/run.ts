@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { PIPE_GRACE_MS, signalGroup } from './kill.ts';
+import type { OrphanGuard } from './orphan-guard.ts';
 import { which } from './which.ts';
 
 /** A program and its arguments; nothing here is ever read by a shell. */
@@ -27,6 +28,8 @@ export interface RunOptions {
   /** After SIGTERM, before SIGKILL. Default 2 s. */
   readonly graceMs?: number;
   readonly clock?: Clock;
+  /** For what may run long: ends the child also when this process is killed before the deadline. */
+  readonly guard?: OrphanGuard;
 }
 
 export interface RunOutput {
@@ -63,6 +66,7 @@ export async function run(argv: Argv, options: RunOptions): Promise<Result<RunOu
   if (options.signal?.aborted) return fail('aborted', 'cancelled before it started');
 
   let child: ChildProcess;
+  options.guard?.prepare();
   try {
     child = start(program, argv.slice(1), options);
   } catch (error) {
@@ -86,9 +90,11 @@ export async function run(argv: Argv, options: RunOptions): Promise<Result<RunOu
   );
   if (options.onOverflow !== 'cut') stdout.onOverflow(() => stop('output-limit'));
 
+  const unguard = child.pid === undefined ? undefined : options.guard?.watch(child.pid);
   const { code, signal, error } = await ended(child, clock, options.input);
   for (const cancel of cancels) cancel();
   signalGroup(child, 'SIGKILL');
+  unguard?.();
 
   const output = { stdout: stdout.text(), stderr: stderr.text(), isCut: stdout.isCut(), durationMs: clock.monotonic() - started };
   if (error) return fail(error.code === 'ENOENT' ? 'not-found' : 'not-started', error.message, output);

@@ -141,6 +141,7 @@ export function supervise(spec: SuperviseSpec): Supervised {
     const program = await which(argv[0], { path: env['PATH'], pathExt: env['PATHEXT'] });
     if (current.isOver) return;
     if (!program) throw new Error(`${argv[0]} is not installed (not found on PATH)`);
+    guard.prepare();
     const child = spawn(program, argv.slice(1), {
       env: { ...env },
       cwd: cwd ?? parse(process.execPath).root,
