@@ -56,6 +56,8 @@ export function healthResult(protocol: Protocol, input: HealthInput): JsonObject
 export interface StatusInput extends HealthInput {
   readonly version: string;
   readonly defaults: SessionModelDefaults;
+  /** What this gateway says about itself beyond the shape that existing clients know; goes out as `gateway`. */
+  readonly gateway?: JsonObject;
   /** Process id and memory; only for admins, left out for others. */
   readonly process?: { readonly pid: number; readonly memory: JsonObject };
 }
@@ -79,7 +81,14 @@ export function statusResult(protocol: Protocol, input: StatusInput): JsonObject
       return { agentId: id, path: '(database)', count: agents.length === 1 ? sessionCount : own.length, recent: rows(own) };
     }),
   };
-  const base = { runtimeVersion: input.version, heartbeat, channelSummary: [], queuedSystemEvents: [], sessions: overview };
+  const base = {
+    runtimeVersion: input.version,
+    heartbeat,
+    channelSummary: [],
+    queuedSystemEvents: [],
+    sessions: overview,
+    ...(input.gateway ? { gateway: input.gateway } : {}),
+  };
   if (protocol === 3) return base;
   return {
     ...base,

@@ -5,12 +5,11 @@ import { describe, expect, test } from 'vitest';
 import type { RunEvent, RunEventBody } from '../../agent/api.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { isRecord } from '../../lib/json.ts';
-import { eventBody } from '../../protocol/frames.ts';
 import { EVERY_PIECE_CHARS } from './answer-text.ts';
 import { RunFanout } from './run-fanout.ts';
 import { RunShape3 } from './run-shape-3.ts';
 import { CHAT_PACE_4, RunShape4 } from './run-shape-4.ts';
-import { joinDeltaBodies, joinDeltas, type ShapedEvent } from './shaped-event.ts';
+import { joinDeltas, type ShapedEvent } from './shaped-event.ts';
 
 /**
  * Frames recorded from clients of both lines are replayed: the run events that correspond are shaped, and what comes out has to be
@@ -455,17 +454,6 @@ describe('EV-116 laws of both shapes', () => {
         expect(sum).toBe(script.text);
       }),
     );
-  });
-
-  test('EV-117 bodies are joined like their payloads', () => {
-    const delta = (text: string, piece: string): string =>
-      eventBody('chat', { state: 'delta', deltaText: piece, message: { content: [{ type: 'text', text }] } });
-    const joined = joinDeltaBodies(delta('ab', 'b'), delta('abc', 'c'));
-    expect(JSON.parse(`${joined}}`)).toMatchObject({
-      type: 'event',
-      event: 'chat',
-      payload: { deltaText: 'bc', message: { content: [{ text: 'abc' }] } },
-    });
   });
 
   test('EV-118 a long answer costs frames in proportion to its duration, not to its pieces', () => {

@@ -41,12 +41,3 @@ export function joinDeltas(earlier: JsonObject, later: JsonObject): JsonObject {
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
-
-/** `joinDeltas` on two frame bodies as `eventBody` builds them (JSON text without its last brace). For slow readers only: it parses both. */
-export function joinDeltaBodies(earlier: string, later: string): string {
-  const before: unknown = JSON.parse(`${earlier}}`);
-  const after: unknown = JSON.parse(`${later}}`);
-  if (!isRecord(before) || !isRecord(after) || !isRecord(before['payload']) || !isRecord(after['payload'])) return later;
-  const payload = joinDeltas(before['payload'] as JsonObject, after['payload'] as JsonObject);
-  return JSON.stringify({ ...after, payload }).slice(0, -1);
-}
