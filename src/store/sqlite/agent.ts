@@ -1,0 +1,418 @@
+import type { RunError, TranscriptEntry, TranscriptMessage, TurnRequest, Usage } from '../../agent/api.ts';
+import type { Accepted, AgentStore, NewEntry, RunRecord, SessionRecord, StoredStatus, Written } from '../../agent/ports.ts';
+import type { Database, Tx } from './database.ts';
+import type { EventLog } from './event-log.ts';
+
+/** Schema step of the resident agent. Once released it is never edited; a change is a further step. */
+export const AGENT_SCHEMA = `
+CREATE TABLE IF NOT EXISTS sessions (
+  key TEXT PRIMARY KEY,
+  session_id TEXT NOT NULL UNIQUE,
+  agent_id TEXT NOT NULL,
+  label TEXT,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  model TEXT,
+  input_tokens INTEGER NOT NULL DEFAULT 0,
+  output_tokens INTEGER NOT NULL DEFAULT 0,
+  cache_read INTEGER NOT NULL DEFAULT 0,
+  cache_write INTEGER NOT NULL DEFAULT 0,
+  total_tokens INTEGER NOT NULL DEFAULT 0,
+  last_status TEXT NOT NULL DEFAULT 'idle',
+  title TEXT,
+  preview TEXT,
+  channel TEXT NOT NULL DEFAULT 'webchat'
+) STRICT;
+CREATE INDEX IF NOT EXISTS sessions_by_time ON sessions (updated_at DESC);
+CREATE INDEX IF NOT EXISTS sessions_by_label ON sessions (label) WHERE label IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS session_ids (
+  session_id TEXT PRIMARY KEY,
+  key TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS transcript (
+  session_id TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  id TEXT NOT NULL UNIQUE,
+  at INTEGER NOT NULL,
+  run_id TEXT,
+  message TEXT NOT NULL,
+  PRIMARY KEY (session_id, seq)
+) STRICT;
+CREATE INDEX IF NOT EXISTS transcript_by_run ON transcript (run_id, seq) WHERE run_id IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS runs (
+  run_id TEXT PRIMARY KEY,
+  session_key TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  agent_id TEXT NOT NULL,
+  principal_id TEXT NOT NULL,
+  status TEXT NOT NULL,
+  accepted_at INTEGER NOT NULL,
+  started_at INTEGER,
+  ended_at INTEGER,
+  provider TEXT,
+  model TEXT,
+  stop_reason TEXT,
+  usage TEXT,
+  error TEXT,
+  digest TEXT NOT NULL,
+  request TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS runs_unfinished ON runs (status) WHERE status IN ('queued', 'running');
+
+CREATE TABLE IF NOT EXISTS run_journal (
+  run_id TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  PRIMARY KEY (run_id, n)
+) STRICT, WITHOUT ROWID;
+`;
+
+export const sessionTopic = (sessionId: string): string => `session:${sessionId}`;
+
+type Row = Readonly<Record<string, unknown>>;
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+const num = (value: unknown): number => (typeof value === 'number' ? value : 0);
+const parsed = <T>(value: unknown): T => JSON.parse(text(value)) as T;
+
+const RUN_COLUMNS =
+  'run_id, session_key, session_id, agent_id, principal_id, status, accepted_at, started_at, ended_at, provider, model, stop_reason, usage, error, digest';
+
+function runOf(row: Row): RunRecord {
+  return {
+    runId: text(row.run_id),
+    sessionKey: text(row.session_key),
+    sessionId: text(row.session_id),
+    agentId: text(row.agent_id),
+    principalId: text(row.principal_id),
+    status: text(row.status) as StoredStatus,
+    acceptedAt: num(row.accepted_at),
+    digest: text(row.digest),
+    ...(row.started_at !== null && { startedAt: num(row.started_at) }),
+    ...(row.ended_at !== null && { endedAt: num(row.ended_at) }),
+    ...(row.provider !== null && { provider: text(row.provider) }),
+    ...(row.model !== null && { model: text(row.model) }),
+    ...(row.stop_reason !== null && { stopReason: text(row.stop_reason) }),
+    ...(row.usage !== null && { usage: parsed<Usage>(row.usage) }),
+    ...(row.error !== null && { error: parsed<RunError>(row.error) }),
+  };
+}
+
+function sessionOf(row: Row): SessionRecord {
+  return {
+    key: text(row.key),
+    sessionId: text(row.session_id),
+    agentId: text(row.agent_id),
+    createdAt: num(row.created_at),
+    updatedAt: num(row.updated_at),
+    usage: {
+      input: num(row.input_tokens),
+      output: num(row.output_tokens),
+      cacheRead: num(row.cache_read),
+      cacheWrite: num(row.cache_write),
+      total: num(row.total_tokens),
+    },
+    lastStatus: text(row.last_status) as SessionRecord['lastStatus'],
+    channel: text(row.channel),
+    ...(row.label !== null && { label: text(row.label) }),
+    ...(row.model !== null && { model: text(row.model) }),
+    ...(row.title !== null && { title: text(row.title) }),
+    ...(row.preview !== null && { preview: text(row.preview) }),
+  };
+}
+
+const entryOf = (row: Row): TranscriptEntry => ({
+  id: text(row.id),
+  seq: num(row.seq),
+  at: num(row.at),
+  message: parsed<TranscriptMessage>(row.message),
+  ...(row.run_id !== null && { runId: text(row.run_id) }),
+});
+
+/** `%` and `_` of a search text are themselves. */
+const like = (search: string): string => `%${search.replace(/[\\%_]/g, (char) => `\\${char}`)}%`;
+
+const FINISHED = { ok: 'done', error: 'failed', interrupted: 'failed', aborted: 'killed' } as const;
+
+/**
+ * The agent's store on the state dir's database. Every entry and every end of a run is also an event of the topic
+ * `session:<sessionId>`, in the same transaction: `message` {sessionKey, entry}, `run` {runId, status, …}, `reset`.
+ */
+export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): AgentStore {
+  const one = (source: Pick<Tx, 'prepare'>, sql: string, ...args: (string | number | null)[]): Row | undefined =>
+    source.prepare(sql).get(...args) as Row | undefined;
+  const all = (sql: string, ...args: (string | number | null)[]): Row[] => db.prepare(sql).all(...args) as Row[];
+
+  const sessionRow = (source: Pick<Tx, 'prepare'>, key: string): Row | undefined =>
+    one(source, 'SELECT * FROM sessions WHERE key = ?', key);
+  const runRow = (source: Pick<Tx, 'prepare'>, runId: string): Row | undefined =>
+    one(source, `SELECT ${RUN_COLUMNS} FROM runs WHERE run_id = ?`, runId);
+
+  function sessionIn(tx: Tx, key: string): SessionRecord {
+    const row = sessionRow(tx, key);
+    if (row === undefined) throw new Error('the session of a run is missing');
+    return sessionOf(row);
+  }
+
+  /** The session of `key`, made when there is none. */
+  function ensureSession(tx: Tx, key: string, agentId: string, newId: string, at: number, channel: string): boolean {
+    if (sessionRow(tx, key) !== undefined) return false;
+    tx.prepare('INSERT INTO sessions (key, session_id, agent_id, created_at, updated_at, channel) VALUES (?, ?, ?, ?, ?, ?)').run(
+      key,
+      newId,
+      agentId,
+      at,
+      at,
+      channel,
+    );
+    tx.prepare('INSERT INTO session_ids (session_id, key, created_at) VALUES (?, ?, ?)').run(newId, key, at);
+    return true;
+  }
+
+  /** Appends entries: dense `seq` within the session id, and one event of the session's topic each. */
+  function addEntries(tx: Tx, sessionId: string, sessionKey: string, runId: string, entries: readonly NewEntry[]): TranscriptEntry[] {
+    if (entries.length === 0) return [];
+    let seq = num(one(tx, 'SELECT last_seq FROM session_ids WHERE session_id = ?', sessionId)?.last_seq);
+    const written = entries.map(({ id, at, message }): TranscriptEntry => {
+      const entry = { id, seq: ++seq, at, runId, message };
+      tx.prepare('INSERT INTO transcript (session_id, seq, id, at, run_id, message) VALUES (?, ?, ?, ?, ?, ?)').run(
+        sessionId,
+        seq,
+        id,
+        at,
+        runId,
+        JSON.stringify(message),
+      );
+      log.append(tx, sessionTopic(sessionId), 'message', JSON.stringify({ sessionKey, entry }), at);
+      return entry;
+    });
+    tx.prepare('UPDATE session_ids SET last_seq = ? WHERE session_id = ?').run(seq, sessionId);
+    return written;
+  }
+
+  function runIn(tx: Tx, runId: string): RunRecord {
+    const row = runRow(tx, runId);
+    if (row === undefined) throw new Error('a run that was never accepted');
+    return runOf(row);
+  }
+
+  const dropJournal = (tx: Tx, runId: string): void => {
+    tx.prepare('DELETE FROM run_journal WHERE run_id = ?').run(runId);
+  };
+
+  return {
+    run(runId) {
+      const row = runRow(db, runId);
+      return row && runOf(row);
+    },
+    runText(runId) {
+      const rows = all('SELECT message FROM transcript WHERE run_id = ? ORDER BY seq', runId);
+      return rows
+        .map((row) => parsed<TranscriptMessage>(row.message))
+        .map((message) => (message.role === 'assistant' ? visibleText(message.content) : ''))
+        .filter((part) => part !== '')
+        .join('\n\n');
+    },
+    unfinishedRuns() {
+      return all(`SELECT ${RUN_COLUMNS}, request FROM runs WHERE status IN ('queued', 'running') ORDER BY rowid`).map((row) => ({
+        run: runOf(row),
+        request: parsed<TurnRequest>(row.request),
+      }));
+    },
+    journal: (runId) =>
+      all('SELECT text FROM run_journal WHERE run_id = ? ORDER BY n', runId)
+        .map((row) => text(row.text))
+        .join(''),
+    session(key) {
+      const row = sessionRow(db, key);
+      return row && sessionOf(row);
+    },
+    sessions({ limit = 100, offset = 0, agentId, label, search, activeSince }) {
+      const where: string[] = [];
+      const args: (string | number)[] = [];
+      const add = (sql: string, ...values: (string | number)[]): void => {
+        where.push(sql);
+        args.push(...values);
+      };
+      if (agentId !== undefined) add('agent_id = ?', agentId);
+      if (label !== undefined) add('label = ?', label);
+      if (activeSince !== undefined) add('updated_at >= ?', activeSince);
+      if (search !== undefined && search !== '') {
+        const pattern = like(search);
+        add("(key LIKE ? ESCAPE '\\' OR label LIKE ? ESCAPE '\\' OR title LIKE ? ESCAPE '\\')", pattern, pattern, pattern);
+      }
+      const clause = where.length > 0 ? ` WHERE ${where.join(' AND ')}` : '';
+      const total = num(all(`SELECT count(*) AS n FROM sessions${clause}`, ...args)[0]?.n);
+      const rows = all(`SELECT * FROM sessions${clause} ORDER BY updated_at DESC, key LIMIT ? OFFSET ?`, ...args, limit, offset);
+      return { total, sessions: rows.map(sessionOf) };
+    },
+    keyOfSessionId(sessionId) {
+      const row = one(db, 'SELECT key FROM session_ids WHERE session_id = ?', sessionId);
+      return row && text(row.key);
+    },
+    keyOfLabel(label) {
+      const row = one(db, 'SELECT key FROM sessions WHERE label = ? ORDER BY updated_at DESC LIMIT 1', label);
+      return row && text(row.key);
+    },
+    entries(sessionId, { limit, offset = 0, beforeSeq }) {
+      const total = num(one(db, 'SELECT last_seq FROM session_ids WHERE session_id = ?', sessionId)?.last_seq);
+      // `seq` is dense: skipping the newest `offset` is a bound on it, never a scan.
+      const top = Math.min(beforeSeq === undefined ? total : beforeSeq - 1, total - offset);
+      const rows = all(
+        'SELECT seq, id, at, run_id, message FROM transcript WHERE session_id = ? AND seq <= ? ORDER BY seq DESC LIMIT ?',
+        sessionId,
+        top,
+        limit,
+      );
+      return { entries: rows.reverse().map(entryOf), total };
+    },
+    entriesOfRun: (sessionId, runId) =>
+      all('SELECT seq, id, at, run_id, message FROM transcript WHERE run_id = ? AND session_id = ? ORDER BY seq', runId, sessionId).map(
+        entryOf,
+      ),
+
+    accept: (run) =>
+      db.write((tx): Accepted => {
+        const { request, at } = run;
+        const known = runRow(tx, request.runId);
+        if (known !== undefined) return { kind: 'known', run: runOf(known) };
+        const channel = request.origin.via === 'http' ? 'http' : 'webchat';
+        const created = ensureSession(tx, request.sessionKey, run.agentId, run.newSessionId, at, channel);
+        const { sessionId } = sessionIn(tx, request.sessionKey);
+        tx.prepare(
+          `INSERT INTO runs (run_id, session_key, session_id, agent_id, principal_id, status, accepted_at, digest, request)
+           VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?)`,
+        ).run(
+          request.runId,
+          request.sessionKey,
+          sessionId,
+          run.agentId,
+          request.origin.principalId,
+          at,
+          run.digest,
+          JSON.stringify(request),
+        );
+        const message: TranscriptMessage = {
+          role: 'user',
+          text: request.message,
+          ...(request.origin.label !== undefined && { senderLabel: request.origin.label }),
+          ...(request.attachments !== undefined &&
+            request.attachments.length > 0 && {
+              attachments: request.attachments.map(({ mimeType, fileName, content }) => ({
+                mimeType,
+                bytes: Math.floor((content.length * 3) / 4),
+                ...(fileName !== undefined && { fileName }),
+              })),
+            }),
+        };
+        const [entry] = addEntries(tx, sessionId, request.sessionKey, request.runId, [{ id: run.entryId, at, message }]);
+        if (entry === undefined) throw new Error('no entry was written');
+        tx.prepare('UPDATE sessions SET updated_at = ?, title = coalesce(title, ?), preview = ? WHERE key = ?').run(
+          at,
+          run.title || null,
+          run.preview,
+          request.sessionKey,
+        );
+        return { kind: 'new', run: runIn(tx, request.runId), entry, session: sessionIn(tx, request.sessionKey), created };
+      }),
+    markRunning: (runId, at) =>
+      db.write((tx) => {
+        tx.prepare("UPDATE runs SET status = 'running', started_at = ? WHERE run_id = ? AND status = 'queued'").run(at, runId);
+      }),
+    appendJournal: (runId, part) =>
+      db.write((tx) => {
+        tx.prepare('INSERT INTO run_journal (run_id, n, text) SELECT ?, coalesce(max(n), 0) + 1, ? FROM run_journal WHERE run_id = ?').run(
+          runId,
+          part,
+          runId,
+        );
+      }),
+    clearJournal: (runId) => db.write((tx) => dropJournal(tx, runId)),
+    appendStep: (runId, entries, at) =>
+      db.write((tx): Written => {
+        const { sessionId, sessionKey } = runIn(tx, runId);
+        dropJournal(tx, runId);
+        const written = addEntries(tx, sessionId, sessionKey, runId, entries);
+        tx.prepare('UPDATE sessions SET updated_at = ? WHERE key = ?').run(at, sessionKey);
+        return { entries: written, session: sessionIn(tx, sessionKey) };
+      }),
+    finish: (end) =>
+      db.write((tx): Written => {
+        const run = runIn(tx, end.runId);
+        const { sessionId, sessionKey } = run;
+        if (run.endedAt !== undefined) return { entries: [], session: sessionIn(tx, sessionKey) };
+        dropJournal(tx, end.runId);
+        const entries = addEntries(tx, sessionId, sessionKey, end.runId, end.entries);
+        tx.prepare(
+          `UPDATE runs SET status = ?, ended_at = ?, stop_reason = ?, usage = ?, error = ?, provider = ?, model = ?, request = NULL
+           WHERE run_id = ?`,
+        ).run(
+          end.status,
+          end.at,
+          end.stopReason ?? null,
+          JSON.stringify(end.usage),
+          end.error === undefined ? null : JSON.stringify(end.error),
+          end.provider ?? null,
+          end.model ?? null,
+          end.runId,
+        );
+        // A run that outlived a reset belongs to the old id: its tokens count for the session all the same.
+        tx.prepare(
+          `UPDATE sessions SET updated_at = ?, last_status = ?, preview = coalesce(?, preview), input_tokens = input_tokens + ?,
+             output_tokens = output_tokens + ?, cache_read = cache_read + ?, cache_write = cache_write + ?, total_tokens = total_tokens + ?
+           WHERE key = ?`,
+        ).run(
+          end.at,
+          FINISHED[end.status],
+          end.preview ?? null,
+          end.usage.input,
+          end.usage.output,
+          end.usage.cacheRead,
+          end.usage.cacheWrite,
+          end.usage.total,
+          sessionKey,
+        );
+        log.append(
+          tx,
+          sessionTopic(sessionId),
+          'run',
+          JSON.stringify({
+            runId: end.runId,
+            sessionKey,
+            status: end.status,
+            endedAt: end.at,
+            ...(end.stopReason !== undefined && { stopReason: end.stopReason }),
+            ...(end.error !== undefined && { error: end.error }),
+          }),
+          end.at,
+        );
+        return { entries, session: sessionIn(tx, sessionKey) };
+      }),
+    resetSession: (key, agentId, newSessionId, at) =>
+      db.write((tx): SessionRecord => {
+        if (ensureSession(tx, key, agentId, newSessionId, at, 'webchat')) return sessionIn(tx, key);
+        const before = sessionIn(tx, key);
+        log.append(tx, sessionTopic(before.sessionId), 'reset', JSON.stringify({ sessionKey: key, sessionId: newSessionId }), at);
+        tx.prepare('INSERT INTO session_ids (session_id, key, created_at) VALUES (?, ?, ?)').run(newSessionId, key, at);
+        tx.prepare(
+          `UPDATE sessions SET session_id = ?, created_at = ?, updated_at = ?, title = NULL, preview = NULL, last_status = 'idle',
+             input_tokens = 0, output_tokens = 0, cache_read = 0, cache_write = 0, total_tokens = 0 WHERE key = ?`,
+        ).run(newSessionId, at, at, key);
+        return sessionIn(tx, key);
+      }),
+    setSessionModel: (key, agentId, newSessionId, model, at) =>
+      db.write((tx): SessionRecord => {
+        ensureSession(tx, key, agentId, newSessionId, at, 'webchat');
+        tx.prepare('UPDATE sessions SET model = ?, updated_at = ? WHERE key = ?').run(model, at, key);
+        return sessionIn(tx, key);
+      }),
+  };
+}
+
+function visibleText(content: readonly { readonly type: string; readonly text?: string }[]): string {
+  return content.map((part) => (part.type === 'text' ? (part.text ?? '') : '')).join('');
+}
