@@ -37,6 +37,8 @@ export interface ConnectionPorts {
   readonly dispatch: DispatchPorts;
   readonly newId: () => string;
   readonly admit: (facts: ConnectionFacts, presented: Presented) => Promise<Admission>;
+  /** Whether what let it in still holds, asked in the tick in which it joined the hub. */
+  readonly stillStands: (principal: Principal) => boolean;
   /** The text of hello-ok for who was admitted. */
   readonly hello: (requestId: string, info: OpenInfo) => string;
   /** Called after hello-ok was written and the connection is in the hub. */
@@ -222,6 +224,11 @@ export class WsConnection implements Receiver, Pingable {
     raiseLimit(this.#ws);
     this.#outbox.text(this.#ports.hello(frame.id, info));
     this.#ports.hub.add(this);
+    // What was revoked while the door was looking would otherwise be missed: from here on the hub's list is what revocation closes.
+    if (!this.#ports.stillStands(admission.principal)) {
+      this.close(CLOSE.revoked, 'credential revoked');
+      return;
+    }
     this.#ports.onOpen(info, this);
   }
 

@@ -1,8 +1,8 @@
 import type { Principal } from '../../auth/admit.ts';
+import { mayReceive } from '../../auth/authorize.ts';
 import type { EventDescriptor } from '../../protocol/define.ts';
 import { EVENTS, type EventName } from '../../protocol/events.ts';
 import { eventBody, type StateVersion } from '../../protocol/frames.ts';
-import { holdsScope } from '../../protocol/scopes.ts';
 import type { Protocol } from '../../protocol/version.ts';
 import type { Subscriptions } from '../call.ts';
 import type { OutEvent } from './outbox.ts';
@@ -33,13 +33,6 @@ export interface Broadcast {
 
 const descriptors: ReadonlyMap<string, EventDescriptor> = new Map(EVENTS.map((event) => [event.name, event]));
 
-const mayReceive = (receiver: Receiver, descriptor: EventDescriptor): boolean => {
-  const { scope } = descriptor;
-  if (scope === 'any') return true;
-  if (scope === 'node') return receiver.principal.role === 'node';
-  return receiver.principal.role === 'operator' && holdsScope(receiver.principal.scopes, scope);
-};
-
 /** Everyone who is connected. The body of a broadcast is built once per protocol; each receiver only adds its `seq`. */
 export class Hub {
   readonly #receivers = new Set<Receiver>();
@@ -62,7 +55,7 @@ export class Hub {
     if (descriptor === undefined) return;
     const built: [OutEvent | null | undefined, OutEvent | null | undefined] = [undefined, undefined];
     for (const receiver of this.#receivers) {
-      if (!mayReceive(receiver, descriptor) || (broadcast.to !== undefined && !broadcast.to(receiver))) continue;
+      if (!mayReceive(receiver.principal, descriptor) || (broadcast.to !== undefined && !broadcast.to(receiver))) continue;
       const slot = receiver.protocol === 3 ? 0 : 1;
       let event = built[slot];
       if (event === undefined) {

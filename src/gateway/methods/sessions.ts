@@ -1,0 +1,91 @@
+import type { Agent } from '../../agent/api.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { ParamsOf } from '../../protocol/define.ts';
+import { isRefusal, refuse } from '../../protocol/errors.ts';
+import type * as wire from '../../protocol/methods/sessions.ts';
+import type { Handler } from '../call.ts';
+import { previewResult, SESSIONS_LIMIT, sessionResetResult, sessionsListResult } from '../events/session-shape.ts';
+import { modelDefaults } from './model-defaults.ts';
+import { sessionOf } from './session-of.ts';
+
+/** Sessions one connection may follow message by message. */
+const MAX_FOLLOWED = 256;
+
+export function sessionHandlers(agent: Agent, clock: Clock) {
+  return {
+    'sessions.list': (params: ParamsOf<typeof wire.sessionsList>, call) => {
+      const limit = params.limit ?? SESSIONS_LIMIT;
+      const page = agent.sessions({
+        limit,
+        offset: params.offset ?? 0,
+        ...(params.agentId !== undefined && { agentId: params.agentId }),
+        ...(params.activeMinutes !== undefined && { activeMinutes: params.activeMinutes }),
+        ...(params.search !== undefined && { search: params.search }),
+        ...(params.label !== undefined && { label: params.label }),
+      });
+      return sessionsListResult(call.protocol, {
+        page,
+        limit,
+        offset: params.offset ?? 0,
+        defaults: modelDefaults(agent),
+        now: clock.now(),
+        includeDerivedTitles: params.includeDerivedTitles ?? false,
+        includeLastMessage: params.includeLastMessage ?? false,
+      });
+    },
+    'sessions.resolve': (params: ParamsOf<typeof wire.sessionsResolve>, call) => {
+      const given = [params.key, params.sessionId, params.label].filter((value) => value !== undefined && value !== '');
+      if (given.length !== 1) return refuse('INVALID_REQUEST', 'invalid sessions.resolve params: exactly one of key, sessionId, label');
+      let key: string | undefined;
+      if (params.key !== undefined) {
+        const canonical = sessionOf(agent, params.key, params.agentId);
+        if (isRefusal(canonical)) return refuse('INVALID_REQUEST', `No session found: ${params.key}`);
+        key = agent.resolveSession({ key: canonical });
+      } else {
+        key = agent.resolveSession({
+          ...(params.sessionId !== undefined && { sessionId: params.sessionId }),
+          ...(params.label !== undefined && { label: params.label }),
+        });
+      }
+      if (key === undefined) return refuse('INVALID_REQUEST', `No session found: ${given[0]}`);
+      return call.protocol === 3 ? { ok: true, key } : { ok: true, key, agentId: key.split(':')[1] };
+    },
+    'sessions.preview': (params: ParamsOf<typeof wire.sessionsPreview>, call) => {
+      const limit = params.limit ?? 12;
+      const inputs = params.keys.map((key) => {
+        const canonical = sessionOf(agent, key);
+        const known = isRefusal(canonical) ? undefined : agent.session(canonical);
+        // Twice the limit: entries that show nothing in a preview (tool results) must not use it up.
+        return { key, entries: known === undefined ? undefined : agent.transcript(known.key, { limit: limit * 2 }).entries };
+      });
+      return previewResult(call.protocol, inputs, limit, params.maxChars ?? 240, clock.now());
+    },
+    'sessions.reset': async (params: ParamsOf<typeof wire.sessionsReset>, call) => {
+      const key = sessionOf(agent, params.key, params.agentId);
+      if (isRefusal(key)) return key;
+      return sessionResetResult(call.protocol, await agent.resetSession(key, params.reason ?? 'reset'), modelDefaults(agent));
+    },
+    'sessions.subscribe': (_params: unknown, call) => {
+      call.subscriptions.sessions = true;
+      return { subscribed: true };
+    },
+    'sessions.messages.subscribe': (params: ParamsOf<typeof wire.sessionsMessagesSubscribe>, call) => {
+      const key = sessionOf(agent, params.key, params.agentId);
+      if (isRefusal(key)) return key;
+      const { messages } = call.subscriptions;
+      if (!messages.has(key) && messages.size >= MAX_FOLLOWED) {
+        return refuse('INVALID_REQUEST', `this connection follows ${MAX_FOLLOWED} sessions already; unsubscribe from one first`);
+      }
+      messages.add(key);
+      return { subscribed: true, key };
+    },
+    'sessions.messages.unsubscribe': (params: ParamsOf<typeof wire.sessionsMessagesUnsubscribe>, call) => {
+      const key = sessionOf(agent, params.key, params.agentId);
+      if (isRefusal(key)) return key;
+      call.subscriptions.messages.delete(key);
+      return { subscribed: false, key };
+    },
+    // Sessions of other programs on this machine, which later parts may bring; there are none.
+    'sessions.catalog.list': () => ({ catalogs: [] }),
+  } satisfies Record<string, Handler<never>>;
+}

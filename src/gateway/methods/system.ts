@@ -1,0 +1,92 @@
+import type { Agent } from '../../agent/api.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { JsonObject } from '../../lib/json.ts';
+import type { ParamsOf } from '../../protocol/define.ts';
+import type * as wire from '../../protocol/methods/system.ts';
+import { holdsScope } from '../../protocol/scopes.ts';
+import { type Call, type Handler, Prebuilt } from '../call.ts';
+import { statusResult } from '../events/health-shape.ts';
+import type { Health } from '../health.ts';
+import { tailLog } from '../log-file.ts';
+import type { Presence } from '../presence.ts';
+import { modelDefaults } from './model-defaults.ts';
+
+export interface SystemPorts {
+  readonly agent: Agent;
+  readonly clock: Clock;
+  readonly health: Health;
+  readonly presence: Presence;
+  readonly identity: { readonly deviceId: string; readonly publicKey: string };
+  readonly logFile: () => string;
+  readonly version: string;
+  /** `config.get` with every secret replaced; paths only for whoever holds admin. */
+  readonly configView: (call: Call) => Promise<unknown>;
+  /** What a person wants to know about this process: listeners, exposure, model, store. Shown by `status`. */
+  readonly facts: (call: Call) => JsonObject;
+  /** Paired nodes for `node.list`. */
+  readonly nodes: () => readonly Record<string, unknown>[];
+  readonly workspace: string;
+  readonly stateDir: string;
+}
+
+export function systemHandlers(ports: SystemPorts) {
+  const { agent, clock } = ports;
+  return {
+    health: (params: ParamsOf<typeof wire.health>, call) => new Prebuilt(ports.health.json(call.protocol, params.probe === true)),
+    status: (_params: unknown, call) => {
+      const page = agent.sessions({ limit: 10 });
+      return statusResult(call.protocol, {
+        ok: true,
+        now: clock.now(),
+        durationMs: 0,
+        agents: agent.agents(),
+        sessions: page.sessions,
+        sessionCount: page.total,
+        version: ports.version,
+        defaults: modelDefaults(agent),
+        // What is ours alone stands under a key that no existing client reads.
+        gateway: ports.facts(call),
+        ...(holdsScope(call.principal.scopes, 'operator.admin') && { process: { pid: process.pid, memory: memory() } }),
+      });
+    },
+    'system-presence': () => ports.presence.list(),
+    'gateway.identity.get': () => ports.identity,
+    'logs.tail': (params: ParamsOf<typeof wire.logsTail>) =>
+      tailLog(ports.logFile(), {
+        ...(params.cursor !== undefined && { cursor: params.cursor }),
+        limit: params.limit ?? 500,
+        maxBytes: params.maxBytes ?? 250_000,
+      }),
+    'config.get': (_params: unknown, call) => ports.configView(call),
+
+    // Parts that do not exist yet say so in the shape that panels read: nothing is configured, nothing is wrong.
+    'channels.status': (_params: unknown, call) => ({
+      ts: clock.now(),
+      channelOrder: [],
+      channelLabels: {},
+      channelDetailLabels: {},
+      channelSystemImages: {},
+      channelMeta: [],
+      channels: {},
+      channelAccounts: {},
+      channelDefaultAccountId: {},
+      ...(call.protocol === 4 && { statusIssues: [] }),
+    }),
+    'last-heartbeat': () => null,
+    'cron.list': (params: ParamsOf<typeof wire.cronList>) => ({
+      jobs: [],
+      total: 0,
+      offset: params.offset ?? 0,
+      limit: params.limit ?? 50,
+      hasMore: false,
+      nextOffset: null,
+    }),
+    'skills.status': () => ({ workspaceDir: ports.workspace, managedSkillsDir: `${ports.stateDir}/skills`, skills: [] }),
+    'node.list': () => ({ ts: clock.now(), nodes: ports.nodes() }),
+  } satisfies Record<string, Handler<never>>;
+}
+
+function memory(): JsonObject {
+  const { rss, heapUsed, heapTotal, external, arrayBuffers } = process.memoryUsage();
+  return { rssBytes: rss, heapUsedBytes: heapUsed, heapTotalBytes: heapTotal, externalBytes: external, arrayBuffersBytes: arrayBuffers };
+}
