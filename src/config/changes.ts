@@ -16,13 +16,16 @@ export function changedPaths(before: ConfigSnapshot, after: ConfigSnapshot): rea
   const changed = new Map<string, Reload>();
   const walk = (a: unknown, b: unknown, keys: KeyPath): void => {
     if (sameJson(a, b)) return;
-    if (isRecord(a) && isRecord(b)) {
-      for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) walk(a[key], b[key], [...keys, key]);
-    } else changed.set(formatPath(keys), reloadAt(keys));
+    // An object that comes or goes is told by what is in it.
+    const left = a ?? {};
+    const right = b ?? {};
+    const keysOfBoth = isRecord(left) && isRecord(right) ? new Set([...Object.keys(left), ...Object.keys(right)]) : new Set<string>();
+    if (!isRecord(left) || !isRecord(right) || keysOfBoth.size === 0) changed.set(formatPath(keys), reloadAt(keys));
+    else for (const key of keysOfBoth) walk(left[key], right[key], [...keys, key]);
   };
-  // What is in force, and what the file says of keys that the table leaves open.
   walk(before.config, after.config, []);
-  walk(before.resolved, after.resolved, []);
+  // Variables of `.env` count too; those of the process cannot change.
+  walk(before.env, after.env, ['env']);
   return [...changed].map(([path, reload]) => ({ path, reload }));
 }
 

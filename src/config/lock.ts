@@ -17,7 +17,7 @@ const queues = new Map<string, Promise<unknown>>();
 export function withConfigLock<T>(
   paths: Pick<Paths, 'gatewayDir'>,
   work: () => Promise<T>,
-  clock: Clock = systemClock,
+  waitMs: number = WAIT_MS,
 ): Promise<T | undefined> {
   const file = path.join(paths.gatewayDir, 'config.lock');
   const turn = (queues.get(file) ?? Promise.resolve()).then(() => locked(paths.gatewayDir, file, work, waitMs));

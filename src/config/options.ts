@@ -597,7 +597,7 @@ export const CONFIG = object(
           timeoutMs: int('Deadline, ms.', { default: 15_000, min: 1 }),
         }),
       },
-      { reload: 'restart', rest: str('A variable.', { sensitive: true }) },
+      { reload: 'hot', rest: str('A variable.', { sensitive: true }) },
     ),
     secrets: object(
       'Where secrets come from.',

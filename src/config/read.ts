@@ -112,7 +112,7 @@ class Reader {
     }
     for (const key of Object.keys(given)) {
       if (Object.hasOwn(fields, key)) continue;
-      if (spec.rest !== undefined) this.read(spec.rest, given[key], [...keys, key], guard);
+      if (spec.rest !== undefined) result[key] = this.read(spec.rest, given[key], [...keys, key], guard);
       else this.unknown(key, Object.keys(fields), keys, guard);
     }
     return result;

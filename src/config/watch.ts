@@ -134,10 +134,14 @@ function filesOf(snapshot: ConfigSnapshot): readonly string[] {
 }
 
 function signature(files: readonly string[]): string {
-  return files
-    .map((file) => {
-      const stat = fs.statSync(file, { throwIfNoEntry: false, bigint: true });
-      return stat === undefined ? '-' : `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
-    })
-    .join(' ');
+  return files.map(stamp).join(' ');
+}
+
+function stamp(file: string): string {
+  try {
+    const stat = fs.statSync(file, { bigint: true });
+    return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
+  } catch {
+    return '-';
+  }
 }
