@@ -87,8 +87,8 @@ describe('a config file', () => {
     ['{gateway:{trustedProxies:["proxy.local"]}}', 'gateway.trustedProxies[0]', 'not an IP address', /./, true],
     ['{gateway:{tailscale:{mode:true}}}', 'gateway.tailscale.mode', 'it is true', 'gateway.tailscale.mode: "serve"', true],
     ['{gateway:{tls:{enabled:"true"}}}', 'gateway.tls.enabled', 'true or false', 'Without quotes: gateway.tls.enabled: true', true],
-    ['{gateway:{remote:{url:"http://gw:1"}}}', 'gateway.remote.url', 'wss:// or ws://', '"ws://gw:1"', false],
-    ['{gateway:{remote:{tlsFingerprint:"abc"}}}', 'gateway.remote.tlsFingerprint', 'not a SHA-256 fingerprint', /64 hex/, false],
+    ['{gateway:{remote:{url:"http://gw:1"}}}', 'gateway.remote.url', 'wss:// or ws://', '"ws://gw:1"', true],
+    ['{gateway:{remote:{tlsFingerprint:"abc"}}}', 'gateway.remote.tlsFingerprint', 'not a SHA-256 fingerprint', /64 hex/, true],
     [
       '{gateway:{controlUi:{allowedOrigins:["https://x.example/path"]}}}',
       'gateway.controlUi.allowedOrigins[0]',

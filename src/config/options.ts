@@ -139,7 +139,8 @@ const remote = object(
     sshHostKeyPolicy: oneOf(['strict', 'openssh'], 'How unknown host keys are treated.'),
     edgeAuth: open('Credentials for a proxy in front of it; not used by this version.'),
   },
-  { reload: 'none' },
+  // Guarded although it is only a client's: without the pin, or with another address, a secret would go astray.
+  { reload: 'none', guard: true },
 );
 
 const gateway = object(
