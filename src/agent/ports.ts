@@ -1,0 +1,260 @@
+import type { Cancel, Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import type { RunError, SessionQuery, TranscriptEntry, TranscriptMessage, TurnRequest, Usage } from './api.ts';
+
+/** Everything the resident agent needs from the outside. Wired in the composition root. */
+export interface AgentPorts {
+  readonly store: AgentStore;
+  readonly config: AgentConfigSource;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** All HTTP to model servers goes through this. */
+  readonly fetch: Fetch;
+  /** The small local model of `openclaw models try`; absent where it cannot run. */
+  readonly tryModel?: TryModel;
+  /** What the guide may tell about this gateway. */
+  readonly here: () => Here;
+  /** Whether the small local model could be installed, for the guide: `text` is a version, or why not. */
+  readonly python: () => Promise<{ readonly found: boolean; readonly text: string }>;
+}
+
+export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
+/** Plain facts about this gateway, for the guide's answers. */
+export interface Here {
+  readonly port: number;
+  readonly user: string;
+  readonly host: string;
+  /** The directory with the project's own documents (`*.md`). */
+  readonly docsDir: string;
+}
+
+/** A model server that this gateway runs itself. `serve` starts it when it does not run. */
+export interface TryModel {
+  readonly id: string;
+  readonly contextWindow: number;
+  installed(): boolean;
+  /** Resolves when it answers. Rejects with a `UserError` that names the fix. */
+  serve(signal: AbortSignal): Promise<{ readonly baseUrl: string; readonly apiKey: string }>;
+  /** Call when an answer has ended: the idle clock starts. */
+  release(): void;
+  stop(): Promise<void>;
+}
+
+export interface AgentConfigSource {
+  current(): AgentConfig;
+  onChange(listener: () => void): Cancel;
+}
+
+/** The agent's slice of the configuration: plain, complete, immutable. `config.ts` makes it from the file's own shape. */
+export interface AgentConfig {
+  readonly defaultAgentId: string;
+  /** At least one. */
+  readonly agents: readonly AgentEntry[];
+  readonly providers: readonly ProviderEntry[];
+  /** Names of the variables of the environment that hold a provider key. */
+  readonly keyNames: readonly string[];
+  /** Not empty: only these `provider/model` may be chosen. */
+  readonly allowedModels: readonly string[];
+  /** Short names of models. */
+  readonly aliases: Readonly<Record<string, string>>;
+  /** Model servers on this machine that are looked for. Empty: nothing is probed. */
+  readonly localServers: readonly LocalServerSpec[];
+  readonly limits: AgentLimits;
+  readonly timeouts: AgentTimeouts;
+}
+export interface AgentEntry {
+  readonly id: string;
+  readonly name: string;
+  readonly emoji?: string;
+  readonly avatar?: string;
+  /** Absolute. Made (0700) at the first run. */
+  readonly workspace: string;
+  /** Directories and files that its tools never touch, even when they lie inside the workspace. Absolute. */
+  readonly protectedPaths: readonly string[];
+  readonly model: ModelChoice;
+  readonly tools: ToolPolicy;
+}
+export interface ModelChoice {
+  readonly primary?: string;
+  readonly fallbacks: readonly string[];
+}
+export type ProviderApi = 'openai-completions' | 'openai-responses' | 'anthropic-messages';
+export interface ProviderEntry {
+  readonly id: string;
+  readonly source: 'config' | 'env';
+  /** As the file says it; one that is not spoken here fails when it is used, with its name. */
+  readonly api: ProviderApi | { readonly unsupported: string };
+  readonly baseUrl: string;
+  readonly apiKey?: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly models: readonly ModelEntry[];
+}
+export interface ModelEntry {
+  readonly id: string;
+  readonly name: string;
+  readonly reasoning: boolean;
+  readonly input: readonly ('text' | 'image')[];
+  readonly contextWindow?: number;
+  readonly maxTokens?: number;
+}
+export interface LocalServerSpec {
+  readonly kind: 'ollama' | 'lmstudio' | 'llamacpp';
+  /** `http://127.0.0.1:11434` */
+  readonly url: string;
+}
+export interface ToolPolicy {
+  readonly profile?: 'minimal' | 'coding' | 'messaging' | 'full';
+  /** Absent: all of the profile. Empty: none. */
+  readonly allow?: readonly string[];
+  readonly alsoAllow?: readonly string[];
+  readonly deny: readonly string[];
+}
+export interface AgentLimits {
+  /** Runs at a time, over all sessions. */
+  readonly maxConcurrent: number;
+  /** Waiting runs of one session. */
+  readonly queueCap: number;
+  /** Model calls in one run. */
+  readonly maxSteps: number;
+}
+/** Milliseconds. */
+export interface AgentTimeouts {
+  readonly run: number;
+  /** From the request to the provider's first byte of answer; large prompts take long on small machines. */
+  readonly firstPart: number;
+  /** Between two parts of a stream. */
+  readonly idle: number;
+}
+
+// ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export type StoredStatus = 'queued' | 'running' | 'ok' | 'error' | 'aborted' | 'interrupted';
+
+export interface RunRecord {
+  readonly runId: string;
+  readonly sessionKey: string;
+  readonly sessionId: string;
+  readonly agentId: string;
+  readonly principalId: string;
+  readonly status: StoredStatus;
+  readonly acceptedAt: number;
+  readonly startedAt?: number;
+  readonly endedAt?: number;
+  readonly provider?: string;
+  readonly model?: string;
+  readonly stopReason?: string;
+  readonly usage?: Usage;
+  readonly error?: RunError;
+  /** Of session and content: tells a repeat from another message under the same id. */
+  readonly digest: string;
+}
+
+export interface SessionRecord {
+  readonly key: string;
+  readonly sessionId: string;
+  readonly agentId: string;
+  readonly label?: string;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** `provider/id`, when one was chosen for the session. */
+  readonly model?: string;
+  readonly usage: Usage;
+  /** How the last run ended. */
+  readonly lastStatus: 'idle' | 'done' | 'failed' | 'killed';
+  readonly title?: string;
+  readonly preview?: string;
+  readonly channel: string;
+}
+
+export interface NewRun {
+  readonly request: TurnRequest;
+  readonly agentId: string;
+  readonly digest: string;
+  readonly at: number;
+  readonly entryId: string;
+  /** Used when the session does not exist yet. */
+  readonly newSessionId: string;
+  readonly title: string;
+  readonly preview: string;
+}
+export type Accepted =
+  | {
+      readonly kind: 'new';
+      readonly run: RunRecord;
+      readonly entry: TranscriptEntry;
+      readonly session: SessionRecord;
+      readonly created: boolean;
+    }
+  /** A run of that id exists; nothing was written. */
+  | { readonly kind: 'known'; readonly run: RunRecord };
+
+export interface NewEntry {
+  readonly id: string;
+  readonly at: number;
+  readonly message: TranscriptMessage;
+}
+export interface RunEnd {
+  readonly runId: string;
+  readonly status: 'ok' | 'error' | 'aborted' | 'interrupted';
+  readonly at: number;
+  readonly stopReason?: string;
+  readonly usage: Usage;
+  readonly error?: RunError;
+  readonly provider?: string;
+  readonly model?: string;
+  readonly entries: readonly NewEntry[];
+  readonly preview?: string;
+}
+export interface Written {
+  readonly entries: readonly TranscriptEntry[];
+  readonly session: SessionRecord;
+}
+
+/** What a run that goes on has written. */
+export interface RunWritten extends Written {
+  readonly run: string;
+}
+
+/**
+ * Sessions, runs and transcripts. Reads are synchronous and cheap whatever the size of a session. Every write resolves
+ * after it is durable, in the order of the calls, and also appends to the event log in the same transaction.
+ */
+export interface AgentStore {
+  run(runId: string): RunRecord | undefined;
+  /** The assistant's text of a run, as far as it is in the transcript. */
+  runText(runId: string): string;
+  /** Of an earlier life: `queued` and `running`, in order of acceptance, with what was asked. */
+  unfinishedRuns(): readonly { readonly run: RunRecord; readonly request: TurnRequest }[];
+  /** Partial text of a run that has not ended. */
+  journal(runId: string): string;
+  session(key: string): SessionRecord | undefined;
+  sessions(query: SessionQuery & { readonly activeSince?: number }): {
+    readonly total: number;
+    readonly sessions: readonly SessionRecord[];
+  };
+  /** The key of the session that has, or had, this id; or of the one with this label. */
+  keyOfSessionId(sessionId: string): string | undefined;
+  keyOfLabel(label: string): string | undefined;
+  /** A page of a transcript, oldest first. `offset` skips the newest; `beforeSeq` takes only older ones. */
+  entries(
+    sessionId: string,
+    query: { readonly limit: number; readonly offset?: number; readonly beforeSeq?: number },
+  ): { readonly entries: readonly TranscriptEntry[]; readonly total: number };
+  /** Entries that one run has written, oldest first. */
+  entriesOfRun(sessionId: string, runId: string): readonly TranscriptEntry[];
+
+  /** Run row and user message in one write; makes the session where there is none. */
+  accept(run: NewRun): Promise<Accepted>;
+  markRunning(runId: string, at: number): Promise<void>;
+  appendJournal(runId: string, text: string): Promise<void>;
+  /** A replaced attempt: its partial text goes. */
+  clearJournal(runId: string): Promise<void>;
+  /** Entries of a run that goes on (a finished model step, a tool result). The journal of the step goes with it. */
+  appendStep(runId: string, entries: readonly NewEntry[], at: number): Promise<Written>;
+  finish(end: RunEnd): Promise<Written>;
+  resetSession(key: string, agentId: string, newSessionId: string, at: number): Promise<SessionRecord>;
+  setSessionModel(key: string, agentId: string, newSessionId: string, model: string | null, at: number): Promise<SessionRecord>;
+}
+
+export type { Clock, Log };
