@@ -314,11 +314,11 @@ function missingScope(actor: Principal, scopes: readonly Scope[]): Refusal | und
   });
 }
 
-/** Marks compare without case and marks, as existing servers do; a family that one side does not name is no change. */
-function hasChanged(record: DeviceRecord, details: Pick<DeviceDetails, 'platform' | 'deviceFamily'>): boolean {
-  if (fold(record.platform) !== fold(details.platform)) return true;
-  const before = fold(record.deviceFamily);
-  const after = fold(details.deviceFamily);
+/** Compared without case and marks, as existing servers do. What one side does not name is no change: clients learn to say more. */
+const hasChanged = (record: DeviceRecord, details: Pick<DeviceDetails, 'platform' | 'deviceFamily'>): boolean =>
+  differ(record.platform, details.platform) || differ(record.deviceFamily, details.deviceFamily);
+function differ(a: string | undefined, b: string | undefined): boolean {
+  const [before, after] = [fold(a), fold(b)];
   return before !== '' && after !== '' && before !== after;
 }
 const fold = (text: string | undefined): string => (text ?? '').normalize('NFKD').replace(/\p{M}/gu, '').trim().toLowerCase();

@@ -94,7 +94,7 @@ function publicKeyObject(raw: Buffer): import('node:crypto').KeyObject | undefin
 }
 
 // The y coordinates of the eight points of small order, and their encodings that are not reduced: for such a "key" a signature can be
-// made that verifies for many texts, without any private key. RFC 8032 leaves the check to us, and so does OpenSSL.
+// made that verifies for many texts, without any private key. RFC 8032 leaves the check open; whether OpenSSL does it depends on its version.
 const WEAK_Y: ReadonlySet<string> = new Set([
   '0000000000000000000000000000000000000000000000000000000000000000',
   '0100000000000000000000000000000000000000000000000000000000000000',

@@ -45,7 +45,7 @@ export function parsePaired3x(text: string, now: number): Imported {
 
 function readDevice(row: Record<string, unknown>, now: number): { device: DeviceRecord; tokens: TokenRecord[] } | string {
   const deviceId = text(row['deviceId'], 128) ?? 'a record without deviceId';
-  const raw = rawPublicKey(text(row['publicKey'], 1024) ?? '');
+  const raw = typeof row['publicKey'] === 'string' ? rawPublicKey(row['publicKey'].slice(0, 1024)) : undefined;
   if (raw === undefined) return `${deviceId}: no readable public key`;
   if (crypto().createHash('sha256').update(raw).digest('hex') !== deviceId) return `${deviceId}: the id does not belong to the key`;
   const tokens = isRecord(row['tokens']) ? row['tokens'] : {};
