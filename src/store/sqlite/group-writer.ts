@@ -149,9 +149,10 @@ export class GroupWriter {
       this.#rollBack();
       const problem = storeProblem(thrown, this.#file);
       // BUSY is somebody else's lock and passes; the rest says that this disk takes nothing now.
-      if (problem !== undefined && problem.code !== 'STORE_BUSY') this.#failed(problem);
-      // BEGIN may have failed before any was taken: all that wait hear it, or they would wait for ever.
-      if (taken === 0) taken = this.#queue.length;
+      const refusing = problem !== undefined && problem.code !== 'STORE_BUSY';
+      if (refusing) this.#failed(problem);
+      // All that wait hear it: they would be refused were they to come now (or, where BEGIN failed, wait for ever).
+      if (refusing || taken === 0) taken = this.#queue.length;
       failure = { reason: problem ?? thrown };
     } finally {
       this.#db.exec('PRAGMA query_only = ON');

@@ -3,7 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { MAX_BATCH, MAX_QUEUED } from './group-writer.ts';
+import { manualClock } from '../../../test/support/manual-clock.ts';
+import { MAX_BATCH, MAX_QUEUED, RETRY_MS } from './group-writer.ts';
 import { openDatabase, type Store } from './open.ts';
 
 const NOTES = 'CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT';
@@ -211,4 +212,65 @@ test('ST-13 the probe is one durable write and says how long it took', async () 
   const took = await store.probe();
   expect(took.ok && took.value >= 0).toBe(true);
   expect(store.integrityCheck()).toEqual([]);
+});
+
+test('ST-14 full: the batch is refused and undone, the state says why, reads go on, a try a second brings it back', async () => {
+  const clock = manualClock();
+  const result = await openDatabase(file, { schemas: [NOTES], clock });
+  if (!result.ok) throw result.error;
+  const store = result.value;
+  open.push(store);
+  const heard: string[] = [];
+  store.onHealth((health) => heard.push(health.state));
+  await insert(store, 'before');
+  const limit = (pages: number): unknown => store.prepare(`PRAGMA max_page_count = ${pages}`).get();
+  limit(Number(pragma(store, 'page_count')));
+
+  const batch = await Promise.allSettled([insert(store, 'small'), insert(store, 'x'.repeat(100_000)), insert(store, 'small too')]);
+  expect(batch.map((o) => (o.status === 'rejected' ? (o.reason as { code: string }).code : 'ok'))).toEqual([
+    'STORE_FULL',
+    'STORE_FULL',
+    'STORE_FULL',
+  ]);
+  expect(store.health()).toMatchObject({
+    state: 'read-only',
+    since: clock.now(),
+    problem: { code: 'STORE_FULL', fix: expect.any(String) },
+  });
+  expect(texts(store)).toEqual(['before']);
+  await expect(insert(store, 'while full')).rejects.toMatchObject({ code: 'STORE_FULL' });
+
+  limit(1_000_000);
+  await expect(insert(store, 'before the try')).rejects.toMatchObject({ code: 'STORE_FULL' });
+  await clock.advance(RETRY_MS);
+  expect(store.health()).toEqual({ state: 'ok' });
+  await insert(store, 'after');
+  expect(texts(store)).toEqual(['before', 'after']);
+  expect(heard).toEqual(['read-only', 'ok']);
+  expect(clock.pending).toBe(0);
+});
+
+test('ST-14 closing while read-only ends the tries', async () => {
+  const clock = manualClock();
+  const result = await openDatabase(file, { schemas: [NOTES], clock });
+  if (!result.ok) throw result.error;
+  result.value.prepare(`PRAGMA max_page_count = ${pragma(result.value, 'page_count')}`).get();
+  await expect(insert(result.value, 'x'.repeat(100_000))).rejects.toMatchObject({ code: 'STORE_FULL' });
+  expect(clock.pending).toBe(1);
+  await result.value.close();
+  expect(clock.pending).toBe(0);
+});
+
+test('ST-10 damage found after an unclean end is refused, and the file kept', async () => {
+  const store = await opened();
+  for (let i = 0; i < 400; i++) void insert(store, `${i}`.padEnd(500, 'x'));
+  await store.close();
+  open.length = 0;
+  const bytes = fs.readFileSync(file);
+  bytes.fill(0x55, 4096 * 3, 4096 * 5);
+  fs.writeFileSync(file, bytes);
+  // A log beside it is what a killed process leaves; SQLite ignores this one, for it has no valid header.
+  fs.writeFileSync(`${file}-wal`, 'x'.repeat(64), { mode: 0o600 });
+  expect(await refusal()).toMatch(/^STORE_CORRUPT: .*is damaged/);
+  expect(fs.existsSync(file)).toBe(true);
 });
