@@ -7,7 +7,7 @@ import { type Env, envText } from './env.ts';
 import { resolveIncludes } from './include.ts';
 import { parseJson5 } from './json5-text.ts';
 import { type KeyPath, parsePath } from './key-path.ts';
-import { allOptions, optionAt } from './lookup.ts';
+import { optionAt, specialOptions } from './lookup.ts';
 import type { Config } from './options.ts';
 import { expandHome, type Paths } from './paths.ts';
 import { type ConfigIssue, type ConfigWarning, checkValue, expectation, readConfig } from './read.ts';
@@ -291,10 +291,10 @@ function overlays(gathered: Gathered): { values: Overlay[]; issues: ConfigIssue[
         fix: `For example ${example(option.spec, shownAs)}`,
       });
   };
-  for (const { path: name, spec } of envOptions()) {
+  for (const { keys, spec } of specialOptions().env) {
     const text = spec.env === undefined ? undefined : envText(gathered.env, spec.env);
-    const keys = parsePath(name);
-    if (text !== undefined && keys.ok && gathered.flags?.[name] === undefined) add(name, keys.value, text, 'env', spec.env ?? name);
+    const name = keys.join('.');
+    if (text !== undefined && gathered.flags?.[name] === undefined) add(name, keys, text, 'env', spec.env ?? name);
   }
   for (const [name, given] of Object.entries(gathered.flags ?? {})) {
     const keys = parsePath(name);
@@ -308,11 +308,6 @@ const example = (spec: Spec, name: string): string => {
   const value = spec.default ?? spec.values?.[0] ?? 'true';
   return name.startsWith('--') ? `${name} ${value}` : `${name}=${value}`;
 };
-
-// Found once: the table does not change.
-let withEnv: readonly { readonly path: string; readonly spec: Spec }[] | undefined;
-const envOptions = (): readonly { readonly path: string; readonly spec: Spec }[] =>
-  (withEnv ??= allOptions().filter(({ spec }) => spec.env !== undefined));
 
 function fromText(spec: Spec, text: string): unknown {
   const trimmed = text.trim();

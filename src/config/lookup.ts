@@ -54,6 +54,35 @@ function child(spec: Spec, key: string | number): Spec | undefined {
   return fields !== undefined && Object.hasOwn(fields, key) ? fields[key] : spec.rest;
 }
 
+interface SpecialOptions {
+  /** Options that a variable beats. */
+  readonly env: readonly { readonly keys: readonly string[]; readonly spec: Spec }[];
+  /** Options that stand for another. */
+  readonly aliases: readonly { readonly keys: readonly string[]; readonly target: readonly string[] }[];
+}
+let special: SpecialOptions | undefined;
+
+/** The few options that need more than their own place. Found once, in one walk: every command pays for it. */
+export function specialOptions(): SpecialOptions {
+  if (special !== undefined) return special;
+  const env: SpecialOptions['env'][number][] = [];
+  const aliases: SpecialOptions['aliases'][number][] = [];
+  const way: string[] = [];
+  const walk = (fields: Readonly<Record<string, Spec>>): void => {
+    for (const key in fields) {
+      const spec = fields[key] as Spec;
+      way.push(key);
+      if (spec.env !== undefined) env.push({ keys: [...way], spec });
+      if (spec.aliasOf !== undefined) aliases.push({ keys: [...way], target: spec.aliasOf.split('.') });
+      if (spec.fields !== undefined) walk(spec.fields);
+      way.pop();
+    }
+  };
+  walk(CONFIG.fields ?? {});
+  special = { env, aliases };
+  return special;
+}
+
 export interface ListedOption extends Option {
   /** `models.providers.*.apiKey`, `agents.list[].id` */
   readonly path: string;

@@ -1,10 +1,11 @@
 import { isRecord } from '../lib/json.ts';
-import { formatPath, type KeyPath, parsePath } from './key-path.ts';
+import { formatPath, type KeyPath } from './key-path.ts';
+import { specialOptions } from './lookup.ts';
 import { nearestName } from './near.ts';
 import { CONFIG, type Config } from './options.ts';
 import type { SecretInput, Spec } from './spec.ts';
 import { hasPlaceholder } from './substitute.ts';
-import { valueAt, withValue } from './tree.ts';
+import { deepFreeze, valueAt, withValue } from './tree.ts';
 
 /** A wrong value: the config as a whole does not count. */
 export interface ConfigIssue {
@@ -60,6 +61,22 @@ export function checkValue(spec: Spec, value: unknown): Omit<ConfigIssue, 'path'
   return reader.issues[0];
 }
 
+/** What an option holds when the file says nothing. Frozen: most of every config is this, and shared. */
+function defaultsOf(spec: Spec): unknown {
+  if (spec.kind === 'map') return NOTHING;
+  if (spec.kind !== 'object' || spec.optional) return spec.default;
+  let made = madeDefaults.get(spec);
+  if (made === undefined) {
+    const values: Record<string, unknown> = {};
+    for (const key in spec.fields) values[key] = defaultsOf(spec.fields[key] as Spec);
+    made = deepFreeze(values);
+    madeDefaults.set(spec, made);
+  }
+  return made;
+}
+const NOTHING = Object.freeze({});
+const madeDefaults = new Map<Spec, unknown>();
+
 class Reader {
   readonly issues: ConfigIssue[] = [];
   readonly warnings: ConfigWarning[] = [];
@@ -107,8 +124,9 @@ class Reader {
       return this.wrong(spec, value, keys, guard, 'must be an object', this.read(spec, spec.optional ? undefined : {}, keys, guard));
     const given = value ?? {};
     const result: Record<string, unknown> = {};
-    for (const [key, field] of Object.entries(fields)) {
-      result[key] = this.read(field, Object.hasOwn(given, key) ? given[key] : undefined, [...keys, key], guard);
+    for (const key in fields) {
+      const field = fields[key] as Spec;
+      result[key] = Object.hasOwn(given, key) ? this.read(field, given[key], [...keys, key], guard) : defaultsOf(field);
     }
     for (const key of Object.keys(given)) {
       if (Object.hasOwn(fields, key)) continue;
@@ -271,32 +289,9 @@ function shown(spec: Spec, value: unknown): string {
 
 // ---- keys of other versions ----------------------------------------------------------------------------------------
 
-interface Alias {
-  readonly from: readonly string[];
-  readonly to: readonly string[];
-}
-
-// Found once: the table does not change.
-let aliases: readonly Alias[] | undefined;
-function allAliases(): readonly Alias[] {
-  if (aliases !== undefined) return aliases;
-  const found: Alias[] = [];
-  const walk = (spec: Spec, keys: readonly string[]): void => {
-    if (spec.aliasOf !== undefined) {
-      const to = parsePath(spec.aliasOf);
-      if (!to.ok) throw new Error(`bad aliasOf: ${spec.aliasOf}`);
-      found.push({ from: keys, to: to.value.map(String) });
-    }
-    for (const [key, field] of Object.entries(spec.fields ?? {})) walk(field, [...keys, key]);
-  };
-  walk(CONFIG, []);
-  aliases = found;
-  return found;
-}
-
 function withAliases(tree: unknown, warnings: ConfigWarning[]): unknown {
   let result = tree;
-  for (const { from, to } of allAliases()) {
+  for (const { keys: from, target: to } of specialOptions().aliases) {
     const value = valueAt(tree, from);
     if (value === undefined) continue;
     if (valueAt(tree, to) === undefined) result = withValue(result, to, value);
