@@ -150,7 +150,10 @@ function write(file: string, stored: StoredDevice, how: 'keep' | 'replace'): voi
   } finally {
     fs.closeSync(fd);
   }
-  if (how === 'replace') return fs.renameSync(temporary, file);
+  if (how === 'replace') {
+    fs.renameSync(temporary, file);
+    return;
+  }
   try {
     fs.linkSync(temporary, file);
   } catch (thrown) {

@@ -1,0 +1,40 @@
+import { UserError } from '../../lib/errors.ts';
+import { isRecord } from '../../lib/json.ts';
+import { OPERATOR_SCOPES } from '../../protocol/scopes.ts';
+import type { Run } from '../command.ts';
+import { faultError } from '../errors.ts';
+import { EXIT } from '../exit-codes.ts';
+import { withGateway } from '../gateway.ts';
+import { usage } from '../usage.ts';
+
+/** `openclaw gateway call <method>`: any method, with its answer as it came. */
+export const run: Run = async (context) => {
+  const { args, flags, out } = context;
+  const [method] = args;
+  if (method === undefined) throw usage('which method?', 'openclaw gateway call health');
+  const params = parseParams(flags.text('params'));
+  return withGateway(context, { scopes: OPERATOR_SCOPES, device: 'make' }, async ({ client, target }) => {
+    const timeoutMs = flags.int('timeout', { min: 1, max: 3_600_000 }) ?? 10_000;
+    const answer = await client.call(method, params, {
+      timeoutMs,
+      expectFinal: flags.on('expect-final'),
+      onProgress: (payload) => out.note(JSON.stringify(payload)),
+    });
+    if (!answer.ok) throw faultError(answer.error, target);
+    out.result({ method, result: answer.value ?? null });
+    out.line(JSON.stringify(answer.value ?? null, undefined, 2));
+    return EXIT.ok;
+  });
+};
+
+function parseParams(text: string | undefined): Record<string, unknown> {
+  if (text === undefined) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  if (isRecord(value)) return value;
+  throw new UserError('PARAMS_INVALID', '--params must be a JSON object.', { fix: `--params '{"limit": 5}'`, exitCode: EXIT.usage });
+}

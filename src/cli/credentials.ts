@@ -1,0 +1,45 @@
+import { type CredentialQuestion, resolveCredentials } from '../auth/credentials.ts';
+import type { Credentials } from '../client/credentials.ts';
+import { credentialInputs } from '../config/credential-inputs.ts';
+import type { ConfigSnapshot } from '../config/load.ts';
+import { UserError } from '../lib/errors.ts';
+import { EXIT } from './exit-codes.ts';
+import type { Explicit, UrlKind } from './target.ts';
+
+export interface Asked {
+  readonly config: ConfigSnapshot;
+  readonly explicit: Explicit;
+  /** How the URL was chosen. */
+  readonly kind: UrlKind;
+}
+
+/** The one question that every command asks the resolver. */
+export async function credentialQuestion({ config, explicit, kind }: Asked): Promise<CredentialQuestion> {
+  const sources = await credentialInputs(config);
+  return {
+    role: kind === 'local' ? 'client-local' : 'client-remote',
+    sources,
+    explicit: { token: explicit.token, password: explicit.password },
+    urlOverride: kind === 'cli' || kind === 'env' ? kind : 'none',
+    authMode: kind === 'local' ? sources.authMode : undefined,
+  };
+}
+
+/** What to show to that gateway. Throws the resolver's refusal, before any connection. */
+export async function clientCredentials(asked: Asked): Promise<Credentials> {
+  const resolved = resolveCredentials(await credentialQuestion(asked));
+  if (!resolved.ok) {
+    const { code, message, fix, path } = resolved.error;
+    throw new UserError(code, `${message}. (Config: ${asked.config.paths.configPath})`, {
+      fix,
+      ...(path === undefined ? {} : { path }),
+      ...(code === 'URL_OVERRIDE_NEEDS_CREDENTIALS' ? { exitCode: EXIT.usage } : {}),
+    });
+  }
+  const { token, password, isExplicit } = resolved.value;
+  return {
+    ...(token === undefined ? {} : { token: token.value }),
+    ...(password === undefined ? {} : { password: password.value }),
+    ...(isExplicit ? { explicit: true } : {}),
+  };
+}

@@ -1,0 +1,142 @@
+import { type ClientOptions, GatewayClient } from '../client/client.ts';
+import { type Fault, refusalCode } from '../client/fault.ts';
+import type { Answer, MethodName, Params } from '../client/methods.ts';
+import type { RequestOptions } from '../client/requests.ts';
+import { VERSION } from '../lib/build-info.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import type { Scope } from '../protocol/scopes.ts';
+import { type Context, lazyConfig } from './context.ts';
+import { faultError } from './errors.ts';
+import { printable } from './format/text.ts';
+import { adminTarget, type ResolvedTarget, urlTarget } from './target.ts';
+
+export const DEFAULT_TIMEOUT_MS = 10_000;
+
+export interface OpenOptions {
+  /** What the command needs; a connection by URL asks for no more. */
+  readonly scopes: readonly Scope[];
+  readonly caps?: readonly string[];
+  /** `make`: sign with this machine's device key, made when it is not there. `have`: only with one that exists. */
+  readonly device: 'make' | 'have';
+  readonly timeoutMs?: number;
+  readonly reconnect?: boolean;
+  /** Ask for events too. */
+  readonly events?: boolean;
+  readonly clientId?: string;
+  readonly mode?: string;
+  readonly onStage?: ClientOptions['onStage'];
+  /** This target and no other. */
+  readonly only?: ResolvedTarget;
+}
+
+/** A gateway that let us in. Its calls throw a `UserError` with the fix instead of returning a fault. */
+export interface Gateway {
+  readonly client: GatewayClient;
+  readonly target: ResolvedTarget;
+  call<Name extends MethodName>(name: Name, params?: Params<Name>, options?: RequestOptions): Promise<Answer<Name>>;
+  close(): void;
+}
+
+/**
+ * Connects: through the admin socket where the gateway is this state dir's own, else by URL with what the resolver gives.
+ * Throws the `UserError` that says why not.
+ */
+export async function openGateway(context: Context, options: OpenOptions): Promise<Gateway> {
+  const opened = await tryOpen(context, options);
+  if (opened.ok) return opened.value;
+  throw faultError(opened.error.fault, opened.error.target);
+}
+
+/** Runs `use` with a gateway and closes it, whatever happens. */
+export async function withGateway<T>(context: Context, options: OpenOptions, use: (gateway: Gateway) => Promise<T>): Promise<T> {
+  const gateway = await openGateway(context, options);
+  try {
+    return await use(gateway);
+  } finally {
+    gateway.close();
+  }
+}
+
+/** The same with the reason as a value, for commands that go on without a gateway. Throws only what is wrong before any connection. */
+export async function tryOpen(context: Context, options: OpenOptions): Promise<Result<Gateway, { fault: Fault; target: ResolvedTarget }>> {
+  if (options.only !== undefined) return open(context, options.only, options);
+  const admin = await adminTarget(context);
+  if (admin !== undefined) {
+    const opened = await open(context, admin, options);
+    // A socket file without a gateway behind it: another one may still answer on the port (a tunnel, another user's).
+    if (opened.ok || opened.error.fault.kind !== 'unreachable') return opened;
+  }
+  const target = await urlTarget(context);
+  const opened = await open(context, target, options);
+  if (opened.ok || !mayGoWithoutDevice(opened.error.fault, target)) return opened;
+  // The device waits for approval; the secret alone is worth read and write meanwhile. That it waits is said, not hidden.
+  const bare = await open(context, target, options, { withoutDevice: true });
+  if (!bare.ok) return opened;
+  const id = opened.error.fault.kind === 'refused' ? opened.error.fault.error.details?.['requestId'] : undefined;
+  context.out.warn(
+    `this device waits for approval; going on with what the shared secret alone allows. On the gateway: openclaw devices approve${typeof id === 'string' ? ` ${printable(id)}` : ''}`,
+  );
+  return bare;
+}
+
+const mayGoWithoutDevice = (fault: Fault, { credentials }: ResolvedTarget): boolean =>
+  refusalCode(fault) === 'PAIRING_REQUIRED' && (credentials.token !== undefined || credentials.password !== undefined);
+
+async function open(
+  context: Context,
+  target: ResolvedTarget,
+  options: OpenOptions,
+  how: { readonly withoutDevice?: boolean } = {},
+): Promise<Result<Gateway, { fault: Fault; target: ResolvedTarget }>> {
+  const { env, paths } = context;
+  const timeoutMs = options.timeoutMs ?? context.flags.int('timeout', { min: 1, max: 3_600_000 }) ?? DEFAULT_TIMEOUT_MS;
+  const isAdmin = target.endpoint.door === 'admin';
+  const device = isAdmin || how.withoutDevice === true ? undefined : await clientDevice();
+  let resolved: ResolvedTarget | undefined = target;
+  const client = new GatewayClient({
+    openSocket: env.doors.openSocket,
+    clock: env.clock,
+    // A later attempt asks anew: a token may have been rotated, a tunnel moved.
+    target: () => {
+      const first = isAdmin ? target : resolved;
+      resolved = undefined;
+      return first ?? urlTarget({ ...context, config: lazyConfig(paths, env.vars) });
+    },
+    hello: {
+      client: { id: options.clientId ?? 'cli', mode: options.mode ?? 'cli', version: VERSION, platform: env.platform },
+      role: 'operator',
+      scopes: options.scopes,
+      ...(options.caps === undefined ? {} : { caps: options.caps }),
+    },
+    ...(device === undefined ? {} : { device: device.key, tokens: device.tokens }),
+    connectTimeoutMs: timeoutMs,
+    reconnect: options.reconnect === true,
+    ...(options.onStage === undefined ? {} : { onStage: options.onStage }),
+  });
+
+  if (options.events === true && isAdmin) {
+    client.onState((state) => {
+      if (state.kind === 'open') void client.request('events.subscribe', {});
+    });
+  }
+  const outcome = await client.connect();
+  if (!outcome.ok) {
+    client.close();
+    return err({ fault: outcome.error, target });
+  }
+  return ok({
+    client,
+    target,
+    async call(name, params, requestOptions) {
+      const answer = await client.request(name, params, { timeoutMs, ...requestOptions });
+      if (answer.ok) return answer.value;
+      throw faultError(answer.error, target);
+    },
+    close: () => client.close(),
+  });
+
+  async function clientDevice() {
+    const { loadClientDevice } = await import('../client/node/device-identity.ts');
+    return loadClientDevice(paths.gatewayDir, { create: options.device === 'make', nowMs: env.clock.now() });
+  }
+}

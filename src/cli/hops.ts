@@ -1,0 +1,328 @@
+import type { Stage } from '../client/fault.ts';
+import { VERSION } from '../lib/build-info.ts';
+import { messageOf, UserError } from '../lib/errors.ts';
+import { isRecord } from '../lib/json.ts';
+import type { Context } from './context.ts';
+import { faultError } from './errors.ts';
+import { age } from './format/values.ts';
+import { oneLine } from './format/text.ts';
+import { type Gateway, tryOpen } from './gateway.ts';
+import type { Messages } from './i18n.ts';
+import { number, record, records, text, texts } from './read-json.ts';
+import { adminTarget, type ResolvedTarget, urlTarget, usableConfig } from './target.ts';
+
+export type HopId =
+  | 'config'
+  | 'socket'
+  | 'address'
+  | 'credentials'
+  | 'tcp'
+  | 'http'
+  | 'ready'
+  | 'websocket'
+  | 'auth'
+  | 'scopes'
+  | 'gateway'
+  | 'model'
+  | 'sessions'
+  | 'presence'
+  | 'devices';
+
+/** One step of the way from this terminal to the model. */
+export interface Hop {
+  readonly id: HopId;
+  /** `skip`: not on this way, or not reached because an earlier hop is broken. */
+  readonly state: 'ok' | 'warn' | 'fail' | 'skip';
+  /** For people, one line, safe to print, no secret. */
+  readonly detail: string;
+  readonly ms?: number;
+  readonly code?: string;
+  readonly fix?: string;
+}
+
+export interface Walk {
+  readonly hops: readonly Hop[];
+  /** The first broken hop of the way that counts. */
+  readonly broken: Hop | undefined;
+  readonly target: ResolvedTarget | undefined;
+  readonly answers: { readonly health?: unknown; readonly status?: unknown; readonly presence?: unknown; readonly devices?: unknown; readonly models?: unknown };
+}
+
+export const hopLabel = (id: HopId, t: Messages): string =>
+  ({
+    config: t.hopConfig,
+    socket: t.hopSocket,
+    address: t.hopAddress,
+    credentials: t.hopCredentials,
+    tcp: t.hopTcp,
+    http: t.hopHttp,
+    ready: t.hopReady,
+    websocket: t.hopWebSocket,
+    auth: t.hopAuth,
+    scopes: t.hopScopes,
+    gateway: t.hopGateway,
+    model: t.hopModel,
+    sessions: t.hopSessions,
+    presence: t.hopPresence,
+    devices: t.hopDevices,
+  })[id];
+
+/**
+ * Walks the way to the gateway and says of each hop whether it works. Changes nothing: no file, no device, no request that is not a
+ * read. Without `deep` it takes the nearest door and asks what it must; with it, the way by URL is tried as another machine would.
+ */
+export async function walk(context: Context, options: { readonly deep: boolean; readonly timeoutMs: number }): Promise<Walk> {
+  const { env, out } = context;
+  const { text: t } = out;
+  const hops: Hop[] = [];
+  const answers: { -readonly [K in keyof Walk['answers']]: Walk['answers'][K] } = {};
+  const clock = env.clock;
+  const since = (start: number): number => Math.round((clock.monotonic() - start) * 10) / 10;
+
+  const config = await configHop(context);
+  hops.push(config);
+  if (config.state === 'fail') return done();
+
+  let gateway: Gateway | undefined;
+  let local: Gateway | undefined;
+  let target: ResolvedTarget | undefined;
+  try {
+    const admin = await adminTarget(context);
+    if (admin !== undefined) await viaSocket(admin);
+    else if ((await usableConfig(context)).config.gateway.mode !== 'remote') hops.push({ id: 'socket', state: 'skip', detail: t.notRunning });
+    if (gateway === undefined || options.deep) await byUrl();
+    if (gateway !== undefined) await askGateway(gateway);
+    return done();
+  } finally {
+    gateway?.close();
+    local?.close();
+  }
+
+  function done(): Walk {
+    const order = hops.filter(({ state }) => state === 'fail');
+    return { hops, broken: order[0], target, answers };
+  }
+
+  async function viaSocket(admin: ResolvedTarget): Promise<void> {
+    const start = clock.monotonic();
+    const opened = await tryOpenDoor(admin);
+    if (opened.ok) {
+      local = opened.value;
+      gateway = local;
+      target = admin;
+      hops.push({ id: 'socket', state: 'ok', detail: admin.endpoint.url, ms: since(start) });
+    } else {
+      const isStale = opened.error.code === 'GATEWAY_UNREACHABLE';
+      hops.push({ id: 'socket', state: isStale ? 'skip' : 'fail', detail: isStale ? t.notRunning : oneLine(opened.error.message, 200), ...fixOf(opened.error) });
+    }
+  }
+
+  async function tryOpenDoor(which: ResolvedTarget) {
+    const opened = await tryOpen(context, { scopes: [], device: 'have', timeoutMs: options.timeoutMs, only: which });
+    return opened.ok ? opened : ({ ok: false, error: faultError(opened.error.fault, opened.error.target) } as const);
+  }
+
+  async function byUrl(): Promise<void> {
+    let found: ResolvedTarget;
+    try {
+      found = await urlTarget(context);
+    } catch (thrown) {
+      const error = thrown instanceof UserError ? thrown : new UserError('INTERNAL', messageOf(thrown));
+      const id = error.code.includes('CREDENTIALS') || error.code.includes('SECRET') ? 'credentials' : 'address';
+      // The admin socket has let us in already: that the way by URL is closed is worth a word, not a failure.
+      hops.push({ id, state: gateway === undefined ? 'fail' : 'warn', detail: oneLine(error.message, 300), code: error.code, ...fixOf(error) });
+      return;
+    }
+    target ??= found;
+    hops.push({ id: 'address', state: 'ok', detail: `${found.endpoint.url}  (${found.source})` });
+    const { token, password, explicit } = found.credentials;
+    const held = [token === undefined ? '' : 'token', password === undefined ? '' : 'password'].filter((kind) => kind !== '').join(' + ');
+    hops.push(
+      held === ''
+        ? { id: 'credentials', state: 'warn', detail: 'none found; a stored device token may do', fix: 'openclaw auth explain' }
+        : { id: 'credentials', state: 'ok', detail: `${held}${explicit === true ? ' (given by hand)' : ''}` },
+    );
+    const [wire, web] = await Promise.all([options.deep ? wireHops(found) : [], webSocketHops(found)]);
+    hops.push(...wire, ...web.hops);
+    // What is asked later goes by the way that was tried, unless it is closed.
+    if (web.gateway !== undefined) {
+      gateway = web.gateway;
+      target = found;
+    }
+  }
+
+  async function wireHops(found: ResolvedTarget): Promise<Hop[]> {
+    const url = new URL(found.endpoint.url);
+    const isSecure = url.protocol === 'wss:';
+    const port = Number(url.port || (isSecure ? 443 : 80));
+    const start = clock.monotonic();
+    try {
+      await env.doors.tcp(url.hostname.replace(/^\[|\]$/g, ''), port, options.timeoutMs);
+    } catch (thrown) {
+      return [{ id: 'tcp', state: 'fail', detail: oneLine(messageOf(thrown), 200), ms: since(start), fix: tcpFix(found) }];
+    }
+    const hopsHere: Hop[] = [{ id: 'tcp', state: 'ok', detail: `${url.hostname}:${port}`, ms: since(start) }];
+    // A pinned certificate is checked by the WebSocket hop; an ordinary GET would judge it by the authorities.
+    if (found.endpoint.tlsFingerprint !== undefined) return hopsHere;
+    const base = `${isSecure ? 'https' : 'http'}://${url.host}`;
+    const [healthz, readyz] = await Promise.all([httpHop('http', `${base}/healthz`), httpHop('ready', `${base}/readyz`)]);
+    return [...hopsHere, healthz, readyz];
+  }
+
+  async function httpHop(id: 'http' | 'ready', url: string): Promise<Hop> {
+    const start = clock.monotonic();
+    const path = new URL(url).pathname;
+    try {
+      const { status, body } = await env.doors.httpGet(url, options.timeoutMs);
+      const ms = since(start);
+      if (status === 200) return { id, state: 'ok', detail: `${path} 200`, ms };
+      if (id === 'ready' && status === 503) return { id, state: 'warn', detail: `${path} 503 ${oneLine(body, 120)}`, ms, fix: 'openclaw logs' };
+      return { id, state: 'warn', detail: `${path} ${status}`, ms, ...(status === 421 ? { fix: 'Add this host to gateway.controlUi.allowedOrigins on the gateway' } : {}) };
+    } catch (thrown) {
+      return { id, state: 'fail', detail: `${path}: ${oneLine(messageOf(thrown), 160)}`, ms: since(start), fix: 'Is that port a gateway? openclaw gateway status' };
+    }
+  }
+
+  async function webSocketHops(found: ResolvedTarget): Promise<{ hops: Hop[]; gateway?: Gateway }> {
+    const start = clock.monotonic();
+    const at: Partial<Record<Stage, number>> = {};
+    const opened = await tryOpen(context, {
+      // No more than is needed to look: asking for more than this device has would file a request for approval.
+      scopes: ['operator.read'],
+      device: 'have',
+      mode: 'probe',
+      timeoutMs: options.timeoutMs,
+      only: found,
+      onStage: (stage) => {
+        at[stage] = since(start);
+      },
+    });
+    if (!opened.ok) {
+      const error = faultError(opened.error.fault, found);
+      const fail = { state: 'fail', detail: oneLine(error.message, 300), code: error.code, ...fixOf(error) } as const;
+      if (at.hello === undefined) return { hops: [{ id: 'websocket', ms: since(start), ...fail }] };
+      return { hops: [{ id: 'websocket', state: 'ok', detail: 'connect.challenge', ms: at.hello }, { id: 'auth', ms: since(start), ...fail }] };
+    }
+    const hello = opened.value.client.state.kind === 'open' ? opened.value.client.state.hello : undefined;
+    const granted = texts(hello?.auth?.scopes).map((scope) => scope.replace(/^operator\./, ''));
+    return {
+      gateway: opened.value,
+      hops: [
+        { id: 'websocket', state: 'ok', detail: 'connect.challenge', ...(at.hello === undefined ? {} : { ms: at.hello }) },
+        { id: 'auth', state: 'ok', detail: `hello-ok, protocol ${hello?.protocol ?? '?'}${hello?.auth?.method === undefined ? '' : `, by ${oneLine(hello.auth.method, 40)}`}`, ms: since(start) },
+        {
+          id: 'scopes',
+          state: granted.length === 0 && hello?.auth !== undefined ? 'warn' : 'ok',
+          detail: granted.length > 0 ? granted.join(' ') : hello?.auth === undefined ? 'not told by this gateway' : 'none: what needs a scope is refused',
+        },
+      ],
+    };
+  }
+
+  async function askGateway(via: Gateway): Promise<void> {
+    const start = clock.monotonic();
+    const ask = async (method: 'health' | 'status' | 'system-presence' | 'device.pair.list' | 'models.list', params?: Record<string, unknown>) => {
+      // Who waits for approval is the owner's to see: asked through the admin socket where there is one.
+      const { client } = method === 'device.pair.list' ? (local ?? via) : via;
+      const answer = await client.call(method, params, { timeoutMs: options.timeoutMs });
+      return { answer, ms: since(start) };
+    };
+    const [health, status, presence, devices, models] = await Promise.all([
+      ask('health', options.deep ? { probe: true } : undefined),
+      ask('status'),
+      options.deep ? ask('system-presence') : undefined,
+      ask('device.pair.list'),
+      ask('models.list'),
+    ]);
+    if (health.answer.ok) answers.health = health.answer.value;
+    if (status.answer.ok) answers.status = status.answer.value;
+    if (presence?.answer.ok) answers.presence = presence.answer.value;
+    if (devices.answer.ok) answers.devices = devices.answer.value;
+    if (models.answer.ok) answers.models = models.answer.value;
+
+    if (!health.answer.ok) {
+      const error = faultError(health.answer.error, via.target);
+      hops.push({ id: 'gateway', state: 'fail', detail: oneLine(error.message, 200), ms: health.ms, code: error.code, ...fixOf(error) });
+      return;
+    }
+    hops.push(gatewayHop(health.answer.value, answers.status, health.ms, t));
+    hops.push(modelHop(answers.models, answers.status));
+    hops.push(sessionsHop(answers.health, answers.status, clock.now()));
+    if (presence?.answer.ok) hops.push({ id: 'presence', state: 'ok', detail: presenceText(answers.presence) });
+    if (devices.answer.ok) hops.push(devicesHop(answers.devices, t));
+  }
+}
+
+async function configHop(context: Context): Promise<Hop> {
+  const loaded = await context.config();
+  const { paths, out } = context;
+  if (loaded.ok) {
+    const { exists, warnings, config } = loaded.value;
+    const mode = config.gateway.mode === 'remote' ? 'remote' : 'local';
+    const detail = `${exists ? paths.configPath : `${paths.configPath} (${out.text.noConfigFile})`}  mode ${mode}`;
+    if (warnings.length === 0) return { id: 'config', state: 'ok', detail };
+    return { id: 'config', state: 'warn', detail: `${detail}; ${warnings.length} warning${warnings.length === 1 ? '' : 's'}`, fix: 'openclaw config validate' };
+  }
+  const { message, fix, usable, code } = loaded.error;
+  return { id: 'config', state: usable === undefined ? 'fail' : 'warn', detail: oneLine(message, 300), code, fix };
+}
+
+const fixOf = (error: UserError): { fix?: string } => (error.fix === undefined ? {} : { fix: error.fix });
+const tcpFix = (target: ResolvedTarget): string =>
+  target.mode === 'remote' ? 'Open the tunnel or check the network: ssh -N -L 18789:127.0.0.1:18789 user@host' : 'openclaw gateway run';
+
+function gatewayHop(health: unknown, status: unknown, ms: number, t: Messages): Hop {
+  const version = text(record(status)['runtimeVersion']);
+  const facts = record(record(status)['gateway']);
+  const uptime = number(facts['uptimeMs']);
+  const pid = number(record(status)['pid']) ?? number(facts['pid']);
+  const parts = [
+    version === undefined ? undefined : `version ${oneLine(version, 40)}${version === VERSION ? '' : ` (this CLI: ${VERSION})`}`,
+    uptime === undefined ? undefined : t.upFor(age(uptime)),
+    pid === undefined ? undefined : `PID ${pid}`,
+  ].filter((part) => part !== undefined);
+  const isFine = !isRecord(health) || health['ok'] !== false;
+  return {
+    id: 'gateway',
+    state: isFine ? 'ok' : 'fail',
+    detail: parts.join(', ') || (isFine ? t.running : t.gatewayUnhealthy),
+    ms,
+    ...(isFine ? {} : { fix: 'openclaw logs' }),
+  };
+}
+
+function modelHop(models: unknown, status: unknown): Hop {
+  const all = records(record(models)['models']);
+  const real = all.filter((model) => model['provider'] !== 'builtin');
+  const named = text(record(record(record(status)['sessions'])['defaults'])['model']);
+  if (models !== undefined && real.length === 0) {
+    return { id: 'model', state: 'warn', detail: 'none connected; the built-in guide answers', fix: 'openclaw models try   (or set a key: ANTHROPIC_API_KEY, OPENAI_API_KEY)' };
+  }
+  const chosen = real.find((model) => model['id'] === named || `${String(model['provider'])}/${String(model['id'])}` === named) ?? real[0];
+  const name = chosen === undefined ? named : `${String(chosen['provider'])}/${String(chosen['id'])}`;
+  if (chosen?.['available'] === false) return { id: 'model', state: 'warn', detail: `${oneLine(name ?? '?', 80)} cannot be reached`, fix: 'openclaw models --refresh' };
+  return { id: 'model', state: 'ok', detail: `${oneLine(name ?? 'not told', 80)}${real.length > 1 ? ` (and ${real.length - 1} more)` : ''}` };
+}
+
+function sessionsHop(health: unknown, status: unknown, now: number): Hop {
+  const sessions = record(record(health)['sessions'] ?? record(status)['sessions']);
+  const newest = records(sessions['recent'])[0];
+  const updated = number(newest?.['updatedAt']);
+  const last = newest === undefined || updated === undefined ? '' : `; last ${oneLine(text(newest['key']) ?? '', 60)} ${age(now - updated)} ago`;
+  return { id: 'sessions', state: 'ok', detail: `${number(sessions['count']) ?? 0}${last}` };
+}
+
+function presenceText(presence: unknown): string {
+  const others = records(presence).filter((entry) => entry['mode'] !== 'gateway' && entry['reason'] !== 'disconnect');
+  if (others.length === 0) return '0';
+  const names = others.slice(0, 4).map((entry) => oneLine(text(entry['host']) ?? text(entry['clientId']) ?? text(entry['mode']) ?? '?', 30));
+  return `${others.length}: ${names.join(', ')}${others.length > 4 ? ', …' : ''}`;
+}
+
+function devicesHop(devices: unknown, t: Messages): Hop {
+  const pending = records(record(devices)['pending']).length;
+  const paired = records(record(devices)['paired']).length;
+  if (pending === 0) return { id: 'devices', state: 'ok', detail: `${paired}` };
+  return { id: 'devices', state: 'warn', detail: `${paired}; ${t.waitingDevices(pending)}`, fix: 'openclaw devices list' };
+}
+

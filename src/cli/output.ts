@@ -1,0 +1,83 @@
+import { UserError } from '../lib/errors.ts';
+import type { CliEnv } from './env.ts';
+import { type Paint, paintFor } from './format/paint.ts';
+import type { Messages } from './i18n.ts';
+
+/**
+ * What a command says. With `--json` stdout holds exactly one JSON value (or one a line where a command streams), `{ok:true,…}` or
+ * `{ok:false,error:{code,message,fix}}`; everything for people goes to stderr or nowhere.
+ */
+export class Output {
+  readonly json: boolean;
+  readonly paint: Paint;
+  readonly text: Messages;
+  readonly #env: CliEnv;
+
+  constructor(env: CliEnv, options: { readonly json: boolean; readonly colour: boolean; readonly text: Messages }) {
+    this.#env = env;
+    this.json = options.json;
+    this.text = options.text;
+    this.paint = paintFor(options.colour && !options.json);
+  }
+
+  /** A line for people on stdout. Nothing with `--json`. */
+  line(text = ''): void {
+    if (!this.json) this.#env.stdout.write(`${text}\n`);
+  }
+
+  /** Text for people as it comes, without a line end. */
+  raw(text: string): void {
+    if (!this.json) this.#env.stdout.write(text);
+  }
+
+  /** Something beside the result: progress, a warning, a hint. On stderr, so that a pipe gets the result alone. */
+  note(text: string): void {
+    this.#env.stderr.write(`${text}\n`);
+  }
+
+  warn(text: string): void {
+    this.note(`${this.paint.yellow(this.text.warning)} ${text}`);
+  }
+
+  /** The result with `--json`; nothing without. */
+  result(value: Readonly<Record<string, unknown>>): void {
+    if (this.json) this.#env.stdout.write(`${JSON.stringify({ ...value, ok: true })}\n`);
+  }
+
+  /** A result that is itself bad news (a status that found a broken hop): printed as `{ok:false,…}`. */
+  badResult(value: Readonly<Record<string, unknown>>): void {
+    if (this.json) this.#env.stdout.write(`${JSON.stringify({ ...value, ok: false })}\n`);
+  }
+
+  /** Exactly this text on stdout, `--json` or not: for values that are their own format. */
+  verbatim(text: string): void {
+    this.#env.stdout.write(text);
+  }
+
+  /** The end of a command that failed: what, why, and one fix. */
+  failure(error: UserError): void {
+    const { code, message, fix, path } = error;
+    const details = error instanceof GatewayError ? error.details : undefined;
+    if (this.json) {
+      const body = { code, message, ...(fix === undefined ? {} : { fix }), ...(path === undefined ? {} : { path }), ...(details === undefined ? {} : { details }) };
+      this.#env.stdout.write(`${JSON.stringify({ ok: false, error: body })}\n`);
+      return;
+    }
+    this.note(`${this.paint.red(this.text.error)} ${message}`);
+    for (const [name, value] of Object.entries(details ?? {})) this.note(`  ${this.paint.dim(`${name}:`)} ${value}`);
+    if (fix !== undefined) this.note(`  ${this.paint.bold(this.text.fix)} ${fix}`);
+  }
+}
+
+/** A failure on the way to a gateway, with the lines that say which gateway was meant. */
+export class GatewayError extends UserError {
+  readonly details: Readonly<Record<string, string>>;
+  constructor(
+    code: string,
+    message: string,
+    options: { fix?: string; path?: string; exitCode?: number; details: Readonly<Record<string, string>> },
+  ) {
+    super(code, message, options);
+    this.details = options.details;
+  }
+}

@@ -1,0 +1,53 @@
+import { resolvePaths } from '../config/paths.ts';
+import { VERSION } from '../lib/build-info.ts';
+import { messageOf, UserError } from '../lib/errors.ts';
+import { lazyConfig } from './context.ts';
+import type { CliEnv } from './env.ts';
+import { EXIT } from './exit-codes.ts';
+import { messagesFor } from './i18n.ts';
+import { Output } from './output.ts';
+import { parseArgv } from './parse.ts';
+
+/**
+ * One command line from start to end; the exit code. Never throws: what a person must know is printed, with its fix.
+ * `--version` is answered before anything is parsed, and a command's code is loaded when it is known which one.
+ */
+export async function run(argv: readonly string[], env: CliEnv): Promise<number> {
+  if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V' || argv[0] === '-v')) {
+    env.stdout.write(`${VERSION}\n`);
+    return EXIT.ok;
+  }
+  const json = argv.includes('--json');
+  const colour = env.stdout.isTTY && !argv.includes('--no-color') && !env.vars['NO_COLOR'] && env.vars['TERM'] !== 'dumb';
+  const out = new Output(env, { json, colour, text: messagesFor(env.vars) });
+  try {
+    const parsed = parseArgv(argv);
+    if (!parsed.ok) throw parsed.error;
+    const invocation = parsed.value;
+    if (invocation.kind === 'version') {
+      if (json) out.result({ version: VERSION });
+      else out.line(VERSION);
+      return EXIT.ok;
+    }
+    if (invocation.kind === 'help') {
+      const { helpText } = await import('./help.ts');
+      out.verbatim(`${helpText(out.text, out.paint, invocation)}\n`);
+      return EXIT.ok;
+    }
+    const { command, flags, args } = invocation;
+    const profile = flags.text('profile');
+    const paths = resolvePaths(env.vars, { ...(profile === undefined ? {} : { profile }), ...(flags.on('dev') ? { dev: true } : {}) });
+    if (!paths.ok) throw paths.error;
+    const execute = await command.load();
+    return await execute({ env, flags, args, out, paths: paths.value, config: lazyConfig(paths.value, env.vars) });
+  } catch (thrown) {
+    const error = thrown instanceof UserError ? thrown : internal(thrown);
+    out.failure(error);
+    return error.exitCode;
+  }
+}
+
+/** A bug of ours. One line and where to say so; the stack only for those who ask for it. */
+function internal(thrown: unknown): UserError {
+  return new UserError('INTERNAL', `this is a bug: ${messageOf(thrown)}`, { fix: 'Run it again with OPENCLAW_LOG_LEVEL=debug and report what it prints', cause: thrown });
+}
