@@ -44,6 +44,8 @@ export interface RequestFacts {
   readonly verdict: OriginVerdict;
   /** The Host header's text, for messages; only harmless characters. */
   readonly hostText: string;
+  /** Of the address that was reached. */
+  readonly localPort: number | undefined;
   /** Asks who the peer is, once per TCP connection, and only here: most requests need not know. */
   connection(): Promise<ConnectionFacts>;
 }
@@ -114,6 +116,7 @@ export function factsOf(
     bearer: bearerOf(headers.authorization),
     verdict,
     hostText: authority.port === undefined ? authority.host : `${authority.host}:${authority.port}`,
+    localPort: socket.localPort,
     async connection() {
       const peer = parseIp(socket.remoteAddress ?? '');
       const { facts, isTrusted } = forwardingOf(request, listener, policy, peer);

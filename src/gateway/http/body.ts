@@ -1,0 +1,85 @@
+import type { IncomingMessage } from 'node:http';
+import type { Clock } from '../../lib/clock.ts';
+import { jsonDepth, MAX_JSON_DEPTH } from '../../lib/json.ts';
+import { err, ok, type Result } from '../../lib/result.ts';
+import { type Fault, invalid } from './fault.ts';
+
+export interface BodyLimits {
+  readonly maxBytes: number;
+  readonly ms: number;
+}
+
+/** The client is gone; there is nobody to answer. */
+export const GONE: Fault = { status: 499, message: 'the client closed the connection', type: 'client_closed' };
+
+export const tooLarge = (maxBytes: number): Fault => ({
+  status: 413,
+  message: `Payload too large: at most ${maxBytes} bytes`,
+  type: 'invalid_request_error',
+  code: 'payload_too_large',
+});
+
+/** What the head alone says about the size: refused here, not one byte is read. `Content-Length` is checked by Node's parser to be one number. */
+export function declaredTooLarge(request: IncomingMessage, maxBytes: number): boolean {
+  const { 'content-length': length } = request.headers;
+  if (maxBytes === 0) return request.headers['transfer-encoding'] !== undefined || (length !== undefined && Number(length) > 0);
+  return length !== undefined && Number(length) > maxBytes;
+}
+
+/** Reads a body, not a byte beyond the limit and not a moment beyond the deadline. */
+export function readBody(request: IncomingMessage, { maxBytes, ms }: BodyLimits, clock: Clock): Promise<Result<Buffer, Fault>> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const settle = (result: Result<Buffer, Fault>): void => {
+      cancel();
+      request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
+      resolve(result);
+    };
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size <= maxBytes) return void chunks.push(chunk);
+      request.pause();
+      settle(err(tooLarge(maxBytes)));
+    };
+    const onEnd = (): void => settle(ok(Buffer.concat(chunks, size)));
+    const onGone = (): void => settle(err(GONE));
+    const cancel = clock.after(ms, () => {
+      request.pause();
+      settle(
+        err({
+          status: 408,
+          message: `the body took longer than ${Math.round(ms / 1000)} s`,
+          type: 'invalid_request_error',
+          code: 'timeout',
+        }),
+      );
+    });
+    request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
+  });
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+/** A lone surrogate in JSON text as `JSON.stringify` writes it; a pair is written out. */
+const LONE_SURROGATE = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
+
+/** A JSON body. Refused: anything but UTF-8, deep nesting, and text that is no Unicode. */
+export function parseJson(bytes: Buffer): Result<unknown, Fault> {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return err(invalid('The body is not valid UTF-8.'));
+  }
+  if (jsonDepth(text) > MAX_JSON_DEPTH) return err(invalid(`The body nests deeper than ${MAX_JSON_DEPTH}.`));
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (thrown) {
+    return err(invalid(`The body is not JSON: ${thrown instanceof Error ? thrown.message.slice(0, 200) : 'unreadable'}`));
+  }
+  if (/\\u[dD][89a-fA-F]/.test(text) && LONE_SURROGATE.test(JSON.stringify(value))) {
+    return err(invalid('The body holds a lone surrogate, which is not valid Unicode.'));
+  }
+  return ok(value);
+}
