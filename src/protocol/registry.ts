@@ -12,9 +12,11 @@ export const WIRE_METHODS = { ...system, ...chat, ...sessions, ...agents, ...dev
 export const SOCKET_METHODS = local;
 
 export type AnyMethod = MethodDescriptor<string, unknown, unknown>;
+// Descriptors differ in their params; as a list they are only looked at by name and scope.
+type Listed = Pick<AnyMethod, 'name' | 'scope' | 'effect' | 'maxBytes'>;
 
 /** Descriptors by name. The same name twice is a bug found at start, not a method that shadows another. */
-export function indexMethods(descriptors: readonly MethodDescriptor<string, never, unknown>[]): ReadonlyMap<string, AnyMethod> {
+export function indexMethods(descriptors: readonly Listed[]): ReadonlyMap<string, AnyMethod> {
   const index = new Map<string, AnyMethod>();
   for (const descriptor of descriptors as readonly AnyMethod[]) {
     if (index.has(descriptor.name)) throw new Error(`method ${descriptor.name} is defined twice`);

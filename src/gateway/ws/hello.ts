@@ -33,7 +33,8 @@ export function helloText(
   protocol: Protocol,
   connId: string,
   who: { readonly role: Role; readonly scopes: readonly Scope[] },
-  auth: HelloAuth,
+  /** Undefined: a 3.x client that got no token. */
+  auth: HelloAuth | undefined,
   facts: HelloFacts,
 ): string {
   const reads = who.role === 'operator' && holdsScope(who.scopes, 'operator.read');
@@ -65,7 +66,7 @@ export function helloText(
     ...(admin ? { configPath: facts.configPath, stateDir: facts.stateDir, authMode: facts.authMode } : {}),
   };
   const tail = {
-    ...(protocol === 4 || auth.deviceToken !== undefined ? { auth: protocol === 3 ? withoutMethod(auth) : auth } : {}),
+    ...(auth === undefined ? {} : { auth }),
     policy: {
       maxPayload: LIMITS.maxPayload,
       maxBufferedBytes: LIMITS.maxBufferedBytes,
@@ -78,10 +79,3 @@ export function helloText(
   const payload = `${JSON.stringify(head).slice(0, -1)},${snapshot},${JSON.stringify(tail).slice(1)}`;
   return `{"type":"res","id":${JSON.stringify(id)},"ok":true,"payload":${payload}}`;
 }
-
-const withoutMethod = ({ deviceToken, role, scopes, issuedAtMs }: HelloAuth): Omit<HelloAuth, 'method'> => ({
-  ...(deviceToken === undefined ? {} : { deviceToken }),
-  role,
-  scopes: [...scopes].sort(),
-  ...(issuedAtMs === undefined ? {} : { issuedAtMs }),
-});

@@ -27,8 +27,6 @@ export class WsServer {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, facts: ConnectionFacts): void {
-    // Without a listener an error of the raw socket (a reset during the handshake) would end the process.
-    socket.on('error', () => socket.destroy());
     this.#server.handleUpgrade(request, socket, head, (ws) => {
       const connection = new WsConnection(ws, socket, facts, ingressOf(facts).key, this.#ports);
       this.#connections.add(connection);

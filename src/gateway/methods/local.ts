@@ -1,0 +1,77 @@
+import type { Agent } from '../../agent/api.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { messageOf, UserError } from '../../lib/errors.ts';
+import type { ParamsOf } from '../../protocol/define.ts';
+import { isRefusal, refuse } from '../../protocol/errors.ts';
+import type * as wire from '../../protocol/methods/local.ts';
+import type { Handler } from '../call.ts';
+import { modelsListResult } from '../events/model-shape.ts';
+import { sessionOf } from './session-of.ts';
+
+/** The small local model of `openclaw models try`, as a thing to put in place and take away. */
+export interface TryModelSetup {
+  plan(): Promise<Record<string, unknown>>;
+  install(onProgress: (progress: Record<string, unknown>) => void): Promise<Record<string, unknown>>;
+  remove(): Promise<Record<string, unknown>>;
+}
+
+export interface LocalPorts {
+  readonly agent: Agent;
+  readonly clock: Clock;
+  readonly stop: (why: string) => void;
+  readonly restart: (why: string) => void;
+  /** A write that is durable when it resolves; the row it took. */
+  readonly durableWrite: () => Promise<number>;
+  readonly tryModel: TryModelSetup;
+}
+
+/** What only the admin socket offers. */
+export function localHandlers(ports: LocalPorts) {
+  const { agent, clock } = ports;
+  // The answer goes out first: whoever asked would otherwise see its connection close instead.
+  const afterAnswer = (task: () => void): void => void clock.after(20, task);
+  return {
+    'gateway.stop': () => {
+      afterAnswer(() => ports.stop('openclaw gateway stop'));
+      return { ok: true, pid: process.pid };
+    },
+    'gateway.restart': () => {
+      afterAnswer(() => ports.restart('openclaw gateway restart'));
+      return { ok: true, pid: process.pid };
+    },
+    'gateway.selfcheck': async () => ({ ok: true, rowId: await ports.durableWrite() }),
+    'events.subscribe': (_params: unknown, call) => {
+      call.subscriptions.all = true;
+      return { subscribed: true };
+    },
+    'models.refresh': async (_params: unknown, call) => modelsListResult(call.protocol, await agent.refreshModels(), agent.defaultModel()),
+    'models.set': async (params: ParamsOf<typeof wire.sessionSetModel>) => {
+      const key = sessionOf(agent, params.sessionKey ?? '');
+      if (isRefusal(key)) return key;
+      const answer = await agent.setSessionModel(key, params.model);
+      if ('code' in answer) return refuse(answer.code, answer.message, answer);
+      return { ok: true, key, model: answer.model ?? null };
+    },
+    'models.try.plan': () => ports.tryModel.plan(),
+    'models.try.install': async (_params: unknown, call) => {
+      try {
+        return await ports.tryModel.install((progress) => call.more({ status: 'progress', ...progress }));
+      } catch (thrown) {
+        return refuse('UNAVAILABLE', messageOf(thrown), {
+          retryable: false,
+          ...(thrown instanceof UserError && { details: { code: thrown.code, fix: thrown.fix } }),
+        });
+      }
+    },
+    'models.try.remove': async () => {
+      try {
+        return await ports.tryModel.remove();
+      } catch (thrown) {
+        return refuse('UNAVAILABLE', messageOf(thrown), {
+          retryable: false,
+          ...(thrown instanceof UserError && { details: { code: thrown.code, fix: thrown.fix } }),
+        });
+      }
+    },
+  } satisfies Record<string, Handler<never>>;
+}

@@ -1,0 +1,492 @@
+import { createServer as createUnixServer } from 'node:net';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Agent } from '../agent/api.ts';
+import { createAgent } from '../agent/create-agent.ts';
+import { mainSessionKey } from '../agent/session-key.ts';
+import { createTryModel } from '../agent/try-model/child.ts';
+import { describePython } from '../agent/try-model/plan.ts';
+import { admit, helloAuth, type Principal, stillStands } from '../auth/admit.ts';
+import { Approvals } from '../auth/approvals.ts';
+import { AuditTrail } from '../auth/audit.ts';
+import { PolicyHolder } from '../auth/policy.ts';
+import { AuthLimiter } from '../auth/rate-limit.ts';
+import { reloadPlan } from '../config/changes.ts';
+import type { Env } from '../config/env.ts';
+import { writeFirstConfig } from '../config/first-run.ts';
+import { type ConfigSnapshot, loadConfig, problemError } from '../config/load.ts';
+import type { Paths } from '../config/paths.ts';
+import { configView } from '../config/redact.ts';
+import { prepareSocketPath } from '../config/socket-path.ts';
+import { watchConfig } from '../config/watch.ts';
+import { BUILD_ID, VERSION } from '../lib/build-info.ts';
+import { systemClock } from '../lib/clock.ts';
+import { messageOf, UserError } from '../lib/errors.ts';
+import { ok, type Result } from '../lib/result.ts';
+import { listenUnix } from '../net/listen-unix.ts';
+import { peerUidReader } from '../net/peer-uid.ts';
+import { CLOSE } from '../protocol/close.ts';
+import type { SessionDefaults } from '../protocol/connect.ts';
+import { EVENTS } from '../protocol/events.ts';
+import { indexMethods, SOCKET_METHODS, WIRE_METHODS } from '../protocol/registry.ts';
+import { OPERATOR_SCOPES } from '../protocol/scopes.ts';
+import { ensurePrivateDir } from '../store/files.ts';
+import { loadGatewayIdentity } from '../store/gateway-identity.ts';
+import { ensureGeneratedToken, newToken } from '../store/generated-token.ts';
+import { takeInstanceLock } from '../store/instance-lock.ts';
+import { AGENT_SCHEMA, createAgentStore } from '../store/sqlite/agent.ts';
+import { AUDIT_SCHEMA, sqliteAudit } from '../store/sqlite/audit.ts';
+import { DEVICES_SCHEMA, sqliteDevices } from '../store/sqlite/devices.ts';
+import { EVENT_LOG_STEP, eventLog } from '../store/sqlite/event-log.ts';
+import { openDatabase } from '../store/sqlite/open.ts';
+import { serveAdminSocket } from './admin-socket/server.ts';
+import { agentSettings } from './agent-settings.ts';
+import { bindMethods, type DispatchPorts } from './dispatch.ts';
+import { fanOutAgentEvents } from './event-fanout.ts';
+import { bindWish, guardStart } from './guards.ts';
+import { Health } from './health.ts';
+import { httpServers } from './http/server.ts';
+import { httpConfig } from './http-config.ts';
+import { RateLanes } from './lanes.ts';
+import { Lifecycle, within } from './lifecycle.ts';
+import { Listeners, listenUrl } from './listeners.ts';
+import { createLog } from './log.ts';
+import { LogFile } from './log-file.ts';
+import { agentHandlers } from './methods/agents.ts';
+import { chatHandlers } from './methods/chat.ts';
+import { deviceHandlers, pendingRow } from './methods/devices.ts';
+import { localHandlers } from './methods/local.ts';
+import { sessionHandlers } from './methods/sessions.ts';
+import { systemHandlers } from './methods/system.ts';
+import type { Outcome } from './outcome.ts';
+import { Presence } from './presence.ts';
+import { PresenceLine } from './presence-line.ts';
+import { productRoot } from './product-root.ts';
+import { Readiness } from './readiness.ts';
+import { factsPolicyOf, importEarlierDevices, selfCheck, selfPresence, userName } from './self.ts';
+import { serverAuth } from './server-auth.ts';
+import { gatewayFacts, nodeRows } from './status-facts.ts';
+import { tryModelSetup } from './try-model-setup.ts';
+import { startHeartbeat } from './ws/heartbeat.ts';
+import { helloText } from './ws/hello.ts';
+import { Hub } from './ws/hub.ts';
+import { PreauthPool } from './ws/preauth.ts';
+import { WsServer } from './ws/server.ts';
+import { upgradeHandler } from './ws/upgrade.ts';
+
+/**
+ * The composition root: the whole wiring on one page. Features meet here and nowhere else.
+ */
+
+/** Every step of the database's schema, oldest first. Append only. */
+export const SCHEMAS = [EVENT_LOG_STEP, DEVICES_SCHEMA, AUDIT_SCHEMA, AGENT_SCHEMA];
+
+export interface GatewayFlags {
+  /** Values by config path, e.g. `{'gateway.bind': 'lan'}`; they beat environment and file. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** 0 takes a free port. */
+  readonly port?: number | undefined;
+  readonly token?: string | undefined;
+  readonly password?: string | undefined;
+  readonly verbose?: boolean | undefined;
+}
+
+export interface RunGatewayOptions {
+  readonly paths: Paths;
+  readonly env: Env;
+  readonly flags: GatewayFlags;
+  /** `npm start`: write the small first config where there is none. */
+  readonly firstRun?: boolean;
+  /** Where people read: the terminal that started it. */
+  readonly out: { info(line: string): void; error(line: string): void };
+}
+
+/**
+ * Runs a gateway until it is told to stop; restarts happen inside. Resolves with the exit code. A refusal to start is a
+ * `UserError` with its fix.
+ */
+export async function runGateway(options: RunGatewayOptions): Promise<number> {
+  process.umask(0o077);
+  for (;;) {
+    const outcome = await runOnce(options);
+    if (outcome.kind === 'stop') return outcome.code;
+  }
+}
+
+async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
+  const { paths, flags, out } = options;
+  const clock = systemClock;
+  const startedAt = clock.monotonic();
+
+  // Settings, and whether they may start at all: nothing is opened before that is known.
+  if (options.firstRun === true && writeFirstConfig(paths, options.env)) out.info(`wrote a first config: ${paths.configPath}`);
+  const load = (generation: number) => loadConfig({ paths, env: options.env, flags: flags.config, generation });
+  const loaded = await load(1);
+  if (!loaded.ok) throw problemError(loaded.error);
+  let snapshot = loaded.value;
+  const explicit = { token: flags.token, password: flags.password };
+  ensurePrivateDir(paths.gatewayDir);
+  let auth = must(await serverAuth(snapshot, explicit));
+  await guardStart(snapshot, auth, flags.port, newToken);
+  const lock = must(takeInstanceLock(paths.gatewayDir, { pid: process.pid, startedAt: clock.now(), version: VERSION }));
+  // From here on everything that was opened is closed again, in reverse, whatever happens.
+  const closing: (() => unknown)[] = [() => lock.release()];
+  try {
+    if (auth.wantsGenerated) {
+      const { created } = ensureGeneratedToken(paths.tokenPath);
+      auth = must(await serverAuth(snapshot, explicit));
+      if (created) out.info('made a token for this gateway: openclaw auth token --show prints it');
+    }
+
+    // Log.
+    const secrets = new Set<string>();
+    const knownSecrets = (): void => {
+      secrets.clear();
+      for (const text of [auth.configured.token, auth.configured.password, auth.settings.secret?.value])
+        if (text !== undefined) secrets.add(text);
+      for (const text of agentSlice.secrets) secrets.add(text);
+    };
+    const logFile = new LogFile(paths.logsDir, clock.now);
+    closing.push(() => logFile.close());
+    let agentSlice = await agentSettings(snapshot);
+    knownSecrets();
+    const log = createLog({
+      level: snapshot.config.logging.level ?? 'info',
+      file: logFile,
+      console: { level: flags.verbose === true ? 'debug' : 'warn', write: (line) => out.error(line) },
+      secrets: () => secrets,
+    });
+    for (const { path, message } of snapshot.warnings) log.warn(`config: ${path} ${message}`);
+    for (const message of [...auth.warnings, ...agentSlice.warnings]) log.warn(message);
+
+    // State.
+    const db = must(await openDatabase(paths.dbPath, { schemas: SCHEMAS, clock }));
+    closing.push(() => db.close());
+    const { identity } = loadGatewayIdentity(paths.gatewayDir, paths.stateDir, clock.now());
+    const events = eventLog(db);
+    const devices = sqliteDevices(db);
+
+    // The door.
+    const policy = new PolicyHolder(auth.settings);
+    const limiter = new AuthLimiter(clock, () => policy.current().rateLimit);
+    const approvals = new Approvals(devices, clock);
+    const audit = new AuditTrail(sqliteAudit(db), clock, log.part('audit'));
+    closing.push(() => audit.flush());
+    await importEarlierDevices(paths, approvals, clock.now(), (line) => out.info(line));
+    const door = { clock, log: log.part('auth'), policy, devices, approvals, limiter, audit };
+
+    // The agent.
+    const agentConfigListeners = new Set<() => void>();
+    const tellAgent = (): void => {
+      for (const listener of agentConfigListeners) listener();
+    };
+    const listenPort = (): number =>
+      listeners.state.state === 'active' ? listeners.state.port : (flags.port ?? snapshot.config.gateway.port);
+    const root = productRoot();
+    const tryPlace = { modelsDir: paths.modelsDir, assetsDir: join(root, 'assets'), env: snapshot.env };
+    const tryModel = createTryModel(tryPlace, log.part('try-model'), clock);
+    closing.push(() => tryModel.stop());
+    const agent: Agent = await createAgent({
+      store: createAgentStore(db, events),
+      config: {
+        current: () => agentSlice.config,
+        onChange: (listener) => {
+          agentConfigListeners.add(listener);
+          return () => agentConfigListeners.delete(listener);
+        },
+      },
+      clock,
+      log: log.part('agent'),
+      fetch: (input, init) => fetch(input, init),
+      tryModel,
+      python: () => describePython(snapshot.env),
+      here: () => ({ port: listenPort(), user: userName(), host: hostname(), docsDir: join(root, 'docs') }),
+    });
+
+    // Who is here, and what they are told.
+    const hub = new Hub();
+    const health = new Health(agent, clock, () => db.health().state === 'ok');
+    const presence = new Presence(clock, selfPresence(identity.deviceId));
+    const lifecycle = new Lifecycle(log);
+    fanOutAgentEvents(agent, hub, clock);
+
+    // Methods.
+    const version = VERSION;
+    const startedAtMs = clock.now();
+    const statusPorts = {
+      snapshot: () => snapshot,
+      listeners: () => listeners,
+      agent,
+      db,
+      policy,
+      limiter,
+      hub,
+      pending: () => approvals.pending().length,
+      version,
+      startedAtMs,
+    };
+    const handlers = {
+      ...chatHandlers(agent, clock),
+      ...sessionHandlers(agent, clock),
+      ...agentHandlers(agent),
+      ...deviceHandlers({
+        approvals,
+        devices,
+        audit,
+        connected: () => new Set([...hub.all()].flatMap(({ principal }) => principal.deviceId ?? [])),
+      }),
+      ...systemHandlers({
+        agent,
+        clock,
+        health,
+        presence,
+        identity,
+        logFile: () => logFile.path,
+        version,
+        configView: () => configView(ok(snapshot)),
+        facts: (call) => gatewayFacts(statusPorts, call.principal.scopes),
+        nodes: () => nodeRows(devices, hub),
+        workspace: agentSlice.config.agents[0]?.workspace ?? paths.workspace,
+        stateDir: paths.stateDir,
+      }),
+    };
+    const wireIndex = indexMethods(Object.values(WIRE_METHODS));
+    const socketIndex = indexMethods([...Object.values(WIRE_METHODS), ...Object.values(SOCKET_METHODS)]);
+    const lanes = {
+      writes: new RateLanes(clock, { burst: 600, perSecond: 20 }),
+      control: new RateLanes(clock, { burst: 30, perSecond: 0.5 }),
+    };
+    const wire: DispatchPorts = { methods: bindMethods(wireIndex, handlers), log: log.part('methods'), ...lanes };
+    const local: DispatchPorts = {
+      ...wire,
+      methods: bindMethods(socketIndex, {
+        ...handlers,
+        ...localHandlers({
+          agent,
+          clock,
+          stop: (why) => lifecycle.stop(why),
+          restart: (why) => lifecycle.restart(why),
+          durableWrite: () => db.write((tx) => events.append(tx, 'gateway', 'selfcheck', 'null', clock.now()).rowId),
+          tryModel: tryModelSetup(tryPlace, tryModel, clock, tellAgent),
+        }),
+      }),
+    };
+
+    // The admin socket, before anything else can be reached.
+    const owner: Principal = {
+      id: 'socket',
+      kind: 'socket',
+      role: 'operator',
+      scopes: OPERATOR_SCOPES,
+      credential: { class: 'socket', generation: 0 },
+      ingress: 'socket',
+      label: 'this machine',
+    };
+    prepareSocketPath(paths);
+    const adminServer = createUnixServer();
+    must(await listenUnix(adminServer, paths.socketPath, clock));
+    const admin = serveAdminSocket(adminServer, { dispatch: local, hub, log: log.part('socket'), newId: () => crypto.randomUUID(), owner });
+    closing.push(() => {
+      admin.closeAll();
+      adminServer.close();
+    });
+
+    // WebSocket and HTTP on one port.
+    const bootId = crypto.randomUUID();
+    const sessionDefaults = (): SessionDefaults => ({
+      defaultAgentId: agentSlice.config.defaultAgentId,
+      mainKey: 'main',
+      mainSessionKey: mainSessionKey(agentSlice.config.defaultAgentId),
+      scope: 'per-sender',
+      modelConfigured: agent.defaultModel() !== undefined,
+      ownership: 'sole',
+      selectionRequired: false,
+    });
+    const methodNames = [...wireIndex.keys()];
+    const eventNames = EVENTS.map(({ name }) => name);
+    const preauth = new PreauthPool();
+    const ws = new WsServer({
+      clock,
+      log: log.part('ws'),
+      hub,
+      preauth,
+      dispatch: wire,
+      newId: () => crypto.randomUUID(),
+      admit: (facts, presented) => admit(facts, presented, door),
+      stillStands: (principal) => stillStands(principal, door),
+      hello: (id, { connId, protocol, admitted }) =>
+        helloText(id, protocol, connId, admitted.principal, helloAuth(admitted, protocol), {
+          version,
+          buildId: BUILD_ID,
+          bootId,
+          methods: methodNames,
+          events: eventNames,
+          uptimeMs: Math.round(clock.monotonic() - startedAt),
+          presenceJson: presence.json(),
+          healthJson: health.json(protocol),
+          presenceVersion: presence.version,
+          healthVersion: health.version,
+          sessionDefaults: sessionDefaults(),
+          configPath: paths.configPath,
+          stateDir: paths.stateDir,
+          authMode: policy.current().mode,
+          configHash: snapshot.hash,
+        }),
+      onOpen: (info, connection) => presenceLine.join(info, connection),
+      onClose: (info) => presenceLine.leave(info),
+    });
+    const presenceLine = new PresenceLine(presence, health, hub, clock);
+    closing.push(() => presenceLine.stop());
+    const peers = { read: peerUidReader(), ownUid: process.getuid?.() };
+    let factsPolicy = factsPolicyOf(snapshot);
+    const readiness = new Readiness(clock, () => selfCheck(paths.socketPath));
+    let open = true;
+    const server = httpServers({
+      clock,
+      log: log.part('http'),
+      admitHttp: (facts, bearer) => admit(facts, { transport: 'http', bearer }, door),
+      agent,
+      readiness,
+      config: () => httpConfig(snapshot),
+      policy: () => factsPolicy,
+      peers,
+      version,
+      buildId: BUILD_ID,
+      uptimeMs: () => Math.round(clock.monotonic() - startedAt),
+      onUpgrade: upgradeHandler({ ws, log: log.part('ws'), policy: () => factsPolicy, peers, isOpen: () => open }),
+    });
+    const listeners = new Listeners(bindWish(snapshot, flags.port), {
+      clock,
+      log: log.part('net'),
+      serverFor: () => server({ kind: 'tcp', tls: false }),
+      onActive: ({ addresses, port }) => {
+        lock.announce({ pid: process.pid, startedAt: startedAtMs, version, port, socketPath: paths.socketPath });
+        for (const host of addresses) {
+          out.info(`listening on ${listenUrl(host, port)} (PID ${process.pid})`);
+          log.info('listening', { host, port, pid: process.pid });
+        }
+      },
+    });
+    closing.push(() => listeners.close());
+    const listening = await listeners.start();
+    if (!listening.ok)
+      throw new UserError(listening.error.code, `${listening.error.message}.`, {
+        fix: 'openclaw gateway --port <another>   (or end what holds it)',
+      });
+    if (listening.value.state === 'waiting')
+      out.info(`waiting for a ${listening.value.for}: listening nowhere on TCP until it comes (the admin socket is up)`);
+
+    // What keeps live connections honest.
+    closing.push(startHeartbeat(clock, () => [...ws.connections()].filter(({ isOpen }) => isOpen)));
+    closing.push(
+      approvals.onEvent((event) => {
+        if (event.kind === 'requested') hub.broadcast({ event: 'device.pair.requested', payload: () => pendingRow(event.request) });
+        else if (event.kind === 'resolved') {
+          const { requestId, deviceId, decision, ts } = event;
+          hub.broadcast({ event: 'device.pair.resolved', payload: () => ({ requestId, deviceId, decision, ts }) });
+        } else {
+          const { deviceId, role, credentialId, reason } = event;
+          hub.closeWhere(
+            (principal) =>
+              principal.deviceId === deviceId &&
+              (role === undefined || principal.role === role) &&
+              (credentialId === undefined || principal.credential.id === credentialId),
+            CLOSE.revoked,
+            reason,
+          );
+        }
+      }),
+    );
+    const closeFallen = (): void =>
+      void hub.closeWhere((principal) => principal.kind !== 'socket' && !stillStands(principal, door), CLOSE.revoked, 'credential changed');
+    closing.push(policy.onChange(closeFallen));
+    // Tokens run out without anybody doing anything.
+    closing.push(clock.every(60_000, closeFallen));
+
+    // Changes of the config while it runs.
+    const watch = watchConfig({
+      current: snapshot,
+      load,
+      clock,
+      onProblem: (problem) =>
+        log.error('the changed config is wrong and was not taken over', { problem: problem.message, fix: problem.fix }),
+      onChange: ({ snapshot: next, changed }) => {
+        applyConfig(next, changed).catch((thrown: unknown) =>
+          log.error('the changed config was not taken over', { cause: messageOf(thrown) }),
+        );
+      },
+    });
+    closing.push(() => watch.stop());
+    const applyConfig = async (next: ConfigSnapshot, changed: Parameters<typeof reloadPlan>[0]): Promise<void> => {
+      const plan = reloadPlan(changed, next.config.gateway.reload.mode);
+      if (plan.ignored.length > 0) log.warn('changes that wait for a restart: openclaw gateway restart', { paths: plan.ignored });
+      if (plan.action === 'nothing') return;
+      const nextAuth = must(await serverAuth(next, explicit));
+      await guardStart(next, nextAuth, flags.port, newToken);
+      if (plan.action === 'restart') {
+        lifecycle.restart('the config changed');
+        return;
+      }
+      agentSlice = await agentSettings(next);
+      snapshot = next;
+      auth = nextAuth;
+      factsPolicy = factsPolicyOf(next);
+      knownSecrets();
+      policy.replace(nextAuth.settings);
+      tellAgent();
+      log.info('config taken over', { paths: changed.map(({ path }) => path) });
+    };
+
+    readiness.setState('running');
+    log.info('ready', { version, ms: Math.round(clock.monotonic() - startedAt) });
+    lifecycle.listen();
+    const ending = await lifecycle.ended;
+
+    // The end: no new work, running turns finish, everybody is told, everything is closed.
+    readiness.setState('draining');
+    open = false;
+    listeners.close();
+    watch.stop();
+    await within(clock, ending.drainMs, lifecycle.hurried, agent.drain(ending.drainMs));
+    await agent.drain(0);
+    const restartExpectedMs = ending.outcome.kind === 'restart' ? 1_500 : null;
+    hub.broadcast({
+      event: 'shutdown',
+      payload: (protocol) =>
+        restartExpectedMs === null && protocol === 4 ? { reason: ending.reason } : { reason: ending.reason, restartExpectedMs },
+    });
+    for (const connection of [...ws.connections()]) connection.close(CLOSE.restart, 'service restart');
+    await within(clock, CLOSE_LIMIT_MS, lifecycle.hurried, allClosed(ws, clock));
+    lifecycle.unlisten();
+    log.info('stopped', { outcome: ending.outcome.kind });
+    return ending.outcome;
+  } finally {
+    for (const close of closing.reverse()) {
+      try {
+        await close();
+      } catch (thrown) {
+        out.error(`openclaw: while closing: ${messageOf(thrown)}`);
+      }
+    }
+  }
+}
+
+/** Clients have this long to answer the close frame. */
+const CLOSE_LIMIT_MS = 5_000;
+
+const must = <T>(result: Result<T, { readonly message: string; readonly code: string }>): T => {
+  if (result.ok) return result.value;
+  throw result.error instanceof UserError ? result.error : new UserError(result.error.code, `${result.error.message}.`);
+};
+
+/** Resolves when no WebSocket is left, or never when one stays: its caller has a deadline. */
+const allClosed = (ws: WsServer, clock: { every(ms: number, task: () => void): () => void }): Promise<void> =>
+  new Promise((resolve) => {
+    const isEmpty = (): boolean => [...ws.connections()].length === 0;
+    if (isEmpty()) return resolve();
+    const cancel = clock.every(20, () => {
+      if (!isEmpty()) return;
+      cancel();
+      resolve();
+    });
+  });
