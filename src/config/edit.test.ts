@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import JSON5 from 'json5';
 import { describe, expect, test } from 'vitest';
 import type { Result } from '../lib/result.ts';
@@ -9,6 +10,7 @@ import { change, type EditError, type EditOutcome, editConfig, writeConfig } fro
 import { FIRST_CONFIG, writeFirstConfig } from './first-run.ts';
 import { getPath } from './get-path.ts';
 import { hashOf } from './load.ts';
+import { withConfigLock } from './lock.ts';
 import { type StateDir, stateDir } from './testing.ts';
 
 const textOf = (state: StateDir): string => readFileSync(state.paths.configPath, 'utf8');
@@ -184,6 +186,16 @@ describe('many writers', () => {
     expect(await Promise.all(exits)).toEqual([0, 0, 0]);
     expect(Object.keys(JSON5.parse(textOf(state)).channels)).toHaveLength(60);
   }, 60_000);
+});
+
+test('CF-29 a lock that somebody keeps is given up on, with a reason', async () => {
+  using state = stateDir('{}');
+  mkdirSync(state.paths.gatewayDir, { mode: 0o700 });
+  const holder = new DatabaseSync(join(state.paths.gatewayDir, 'config.lock'));
+  holder.exec('BEGIN EXCLUSIVE');
+  expect(await withConfigLock(state.paths, async () => 'done', 60)).toBeUndefined();
+  holder.close();
+  expect(await withConfigLock(state.paths, async () => 'done', 60)).toBe('done');
 });
 
 describe('the first config', () => {

@@ -3,9 +3,11 @@ import { chmodSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync 
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { agentList } from './agent-list.ts';
 import { parseJson5 } from './json5-text.ts';
 import { issuesText, loadConfig, MAX_CONFIG_BYTES, problemError } from './load.ts';
 import { readConfig } from './read.ts';
+import { readTextFile } from './read-file.ts';
 import { stateDir } from './testing.ts';
 
 describe('a config file', () => {
@@ -63,8 +65,8 @@ describe('a config file', () => {
       'Without quotes: gateway.port: 18790',
       false,
     ],
-    ['{gateway:{port:0}}', 'gateway.port', 'from 1 to 65535; it is 0', /unset gateway.port/, false],
-    ['{gateway:{port:1.5}}', 'gateway.port', 'a whole number', /./, false],
+    ['{gateway:{port:0}}', 'gateway.port', 'from 1 to 65535; it is 0', /unset gateway.port/, true],
+    ['{gateway:{port:1.5}}', 'gateway.port', 'a whole number', /./, true],
     ['{gateway:{bind:"0.0.0.0"}}', 'gateway.bind', 'one of "auto", "lan", "loopback"', /gateway.bind: "lan"/, true],
     ['{gateway:{bind:"localhost"}}', 'gateway.bind', 'it is "localhost"', 'gateway.bind: "loopback"', true],
     ['{gateway:{bind:"192.168.1.4"}}', 'gateway.bind', 'it is "192.168.1.4"', /customBindHost: "192.168.1.4"/, true],
@@ -154,6 +156,16 @@ describe('a config file', () => {
     using state = stateDir();
     const snapshot = await state.snapshot({ paths: { ...state.paths, defaultPort: 19001 } });
     expect(snapshot.config.gateway.port).toBe(19001);
+  });
+});
+
+describe('agents', () => {
+  test('CF-11 those of a list and those by id are one list', async () => {
+    using state = stateDir('{ agents: { list: [{ id: "a", name: "A" }], entries: { b: { name: "B" }, a: { name: "twice" } } } }');
+    expect(agentList((await state.snapshot()).config.agents).map(({ id, name }) => [id, name])).toEqual([
+      ['a', 'A'],
+      ['b', 'B'],
+    ]);
   });
 });
 
@@ -426,6 +438,18 @@ describe('$include', () => {
       const problem = await state.problem();
       expect([problem.code, problem.message]).toEqual(['CONFIG_INCLUDE', expect.stringContaining(message ?? '')]);
     }
+  });
+
+  test.skipIf(process.platform === 'win32')('CF-17 a link that is put in place after the check is refused', async () => {
+    using state = stateDir();
+    const outside = join(state.dir, 'outside.json');
+    writeFileSync(outside, '{}');
+    symlinkSync(outside, join(state.paths.stateDir, 'swapped.json'));
+    // What `$include` does once it has the real path: open exactly that, never what a link now leads to.
+    expect(readTextFile(join(state.paths.stateDir, 'swapped.json'), 100, { nofollow: true })).toMatchObject({
+      ok: false,
+      error: { kind: 'unreadable' },
+    });
   });
 
   test('CF-17 keys beside an included list, and prototype keys, are refused', async () => {

@@ -146,7 +146,8 @@ const remote = object(
 const gateway = object(
   'The gateway: one port for WebSocket and HTTP.',
   {
-    port: int('The port.', { default: 18789, min: 1, max: 65535, env: 'OPENCLAW_GATEWAY_PORT', flag: '--port' }),
+    // Guarded: clients send secrets to it, and on a guessed port somebody else may listen.
+    port: int('The port.', { default: 18789, min: 1, max: 65535, env: 'OPENCLAW_GATEWAY_PORT', flag: '--port', guard: true }),
     mode: oneOf(['local', 'remote'], '"remote": this machine runs no gateway, its clients use gateway.remote. Unset means local.', {
       guard: true,
     }),
@@ -394,6 +395,30 @@ const toolPolicy = {
   byProvider: open('Policies per provider.'),
 };
 
+const agent = object('An agent.', {
+  id: str('Its id, part of session keys.'),
+  default: bool('Used where none is named.'),
+  name: str('A name for people.'),
+  workspace: str('The directory it works in.'),
+  agentDir: str('Its private directory.'),
+  model: modelChoice,
+  identity: optional('How it presents itself.', {
+    name: str('Name.'),
+    theme: str('Theme.'),
+    emoji: str('Emoji.'),
+    avatar: str('Picture: file in the workspace, or URL.'),
+  }),
+  tools: optional('Its tools.', toolPolicy),
+  skills: list(str('A skill.'), 'Only these skills.'),
+  heartbeat,
+  subagents: open('Agents it may start.'),
+  sandbox: open('Sandbox of its tools.'),
+  groupChat: open('Behaviour in groups.'),
+  memorySearch: open('Search in memory files.'),
+  params: open('Parameters sent with requests.'),
+  runtime: open('Runtime; not used by this version.'),
+});
+
 const agents = object(
   'Agents.',
   {
@@ -434,34 +459,8 @@ const agents = object(
       mediaMaxMb: num('Largest attachment, MB.', { min: 0 }),
       heartbeat,
     }),
-    list: list(
-      object('An agent.', {
-        id: str('Its id, part of session keys.'),
-        default: bool('Used where none is named.'),
-        name: str('A name for people.'),
-        workspace: str('The directory it works in.'),
-        agentDir: str('Its private directory.'),
-        model: modelChoice,
-        identity: optional('How it presents itself.', {
-          name: str('Name.'),
-          theme: str('Theme.'),
-          emoji: str('Emoji.'),
-          avatar: str('Picture: file in the workspace, or URL.'),
-        }),
-        tools: optional('Its tools.', toolPolicy),
-        skills: list(str('A skill.'), 'Only these skills.'),
-        heartbeat,
-        subagents: open('Agents it may start.'),
-        sandbox: open('Sandbox of its tools.'),
-        groupChat: open('Behaviour in groups.'),
-        memorySearch: open('Search in memory files.'),
-        params: open('Parameters sent with requests.'),
-        runtime: open('Runtime; not used by this version.'),
-      }),
-      'The agents. Empty: one, "main".',
-      { default: [] },
-    ),
-    entries: map(open('An agent.'), 'Agents by id, as other versions keep them.'),
+    list: list(agent, 'The agents. Empty: one, "main".', { default: [] }),
+    entries: map(agent, 'Agents by id, as other versions keep them.'),
   },
   { reload: 'none' },
 );
