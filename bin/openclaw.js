@@ -37,7 +37,9 @@ function servesGateway(argv) {
 // ours; the gateway's own handler joins later. (`--disable-sigusr1` is no way out: it keeps the signal blocked for good.)
 function keepRestartSignal() {
   process.on('SIGUSR1', () => {});
-  const asked = process.execArgv.concat(process.env.NODE_OPTIONS || '').some((flag) => flag.indexOf('--inspect') !== -1);
+  const asked = process.execArgv
+    .concat((process.env.NODE_OPTIONS || '').split(' '))
+    .some((flag) => /^--inspect(-brk|-wait)?(=|$)/.test(flag));
   if (asked) return;
   const inspector = require('inspector');
   const close = () => inspector.url() !== undefined && inspector.close();
