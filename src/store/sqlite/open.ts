@@ -61,8 +61,15 @@ export async function openDatabase(file: string, options: OpenOptions): Promise<
       db.close();
       return version;
     }
-    // Scratch tables stay in memory: nothing of a conversation is written into /tmp.
-    db.exec('PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216');
+    db.exec(`
+      PRAGMA synchronous = FULL;
+      PRAGMA trusted_schema = OFF;
+      -- Scratch tables stay in memory: nothing of a conversation is written into /tmp.
+      PRAGMA temp_store = MEMORY;
+      -- A checkpoint costs two more syncs in one commit: seldom (16 MB of log), for disks that take 10 ms for one (docs/adr/0003).
+      PRAGMA wal_autocheckpoint = 4000;
+      PRAGMA journal_size_limit = 33554432;
+    `);
     const mode = Object.values(db.prepare('PRAGMA journal_mode = WAL').get() ?? {})[0];
     if (mode !== 'wal')
       throw new UserError('STORE_OPEN', `${file} cannot have a write-ahead log here (journal mode ${mode}): is it a network disk?`);
