@@ -1,6 +1,7 @@
+import type { SecretValue } from '../lib/secret-value.ts';
 import { readGeneratedToken } from './generated-token.ts';
 import type { ConfigSnapshot } from './load.ts';
-import { plainSecret, resolveSecret, type SecretContext, type SecretValue } from './secrets.ts';
+import { plainSecret, resolveSecret, type SecretContext } from './secrets.ts';
 
 /** Every place a shared secret can come from, read and judged, in no order: the order is the resolver's business. */
 export interface CredentialInputs {

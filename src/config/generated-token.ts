@@ -1,7 +1,8 @@
+import type { SecretValue } from '../lib/secret-value.ts';
 import { fs, path } from './builtins.ts';
 import type { Paths } from './paths.ts';
 import { ensurePrivateDir } from './private-dir.ts';
-import { readSecretFile, type SecretValue, UNSET } from './secrets.ts';
+import { readSecretFile, UNSET } from './secrets.ts';
 
 const MAX_TOKEN_BYTES = 4096;
 

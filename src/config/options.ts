@@ -58,11 +58,13 @@ const basePath = (value: string): string => {
   return inner === '' ? '' : `/${inner}`;
 };
 
-const ipv4 = (value: string): Complaint | undefined => {
+// The spelling of IPv6 is judged by the part that listens.
+const hostAddress = (value: string): Complaint | undefined => {
   const parts = value.split('.');
-  return parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)
+  if (parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)) return undefined;
+  return /^[0-9a-fA-F:.]+$/.test(value) && value.includes(':') && URL.canParse(`http://[${value}]`)
     ? undefined
-    : { message: 'is not an IPv4 address', fix: 'Write four numbers without leading zeros: "192.168.1.10"' };
+    : { message: 'is not an IP address', fix: 'Write four numbers without leading zeros: "192.168.1.10"' };
 };
 
 const ipOrCidr = (value: string): Complaint | undefined =>
@@ -161,7 +163,7 @@ const gateway = object(
         hint: bindHint,
       },
     ),
-    customBindHost: str('The IPv4 address for bind "custom".', { check: ipv4, guard: true }),
+    customBindHost: str('The address for bind "custom".', { check: hostAddress, guard: true }),
     publicUrl: str('The URL under which people reach it through a proxy or a tunnel service.', {
       check: urlOf('https', 'http'),
       guard: true,

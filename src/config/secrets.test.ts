@@ -2,10 +2,11 @@
 import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { SecretValue } from '../lib/secret-value.ts';
 import { credentialInputs, secretContext } from './credential-inputs.ts';
 import type { Env } from './env.ts';
 import { keepGeneratedToken, readGeneratedToken } from './generated-token.ts';
-import { resolveSecret, type SecretValue } from './secrets.ts';
+import { resolveSecret } from './secrets.ts';
 import type { SecretInput } from './spec.ts';
 import { type StateDir, stateDir } from './testing.ts';
 

@@ -1,32 +1,13 @@
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { isRecord } from '../lib/json.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import type { SecretValue } from '../lib/secret-value.ts';
 import { fs, path } from './builtins.ts';
 import type { Env } from './env.ts';
 import type { SecretsConfig } from './options.ts';
 import { expandHome } from './paths.ts';
 import type { SecretInput, SecretRef } from './spec.ts';
 import { hasPlaceholder } from './substitute.ts';
-
-/**
- * What a field that may hold a secret holds in the end. `unresolved` is a reference that could not be followed: whoever
- * asked must stop there, never go on to the next source.
- */
-export type SecretValue =
-  | { readonly state: 'unset' }
-  | {
-      readonly state: 'value';
-      readonly value: string;
-      /** For people: `gateway.auth.token`, `env OPENCLAW_GATEWAY_TOKEN`. Never the value. */
-      readonly source: string;
-    }
-  | {
-      readonly state: 'unresolved';
-      /** The field, e.g. `gateway.auth.token`. */
-      readonly path: string;
-      /** Why, for people; without any value. */
-      readonly reason: string;
-    };
 
 export const UNSET: SecretValue = Object.freeze({ state: 'unset' });
 
