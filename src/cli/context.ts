@@ -1,4 +1,4 @@
-import { type ConfigProblem, type ConfigSnapshot, type LoadOptions } from '../config/load.ts';
+import type { ConfigProblem, ConfigSnapshot, LoadOptions } from '../config/load.ts';
 import type { Paths } from '../config/paths.ts';
 import type { Result } from '../lib/result.ts';
 import type { CliEnv } from './env.ts';

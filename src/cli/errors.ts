@@ -31,27 +31,40 @@ export function faultError(fault: Fault, target: ResolvedTarget): UserError {
         details,
       });
     case 'timeout':
-      return new GatewayError('GATEWAY_TIMEOUT', faultText(fault), { fix: timeoutFix(fault.stage, target), exitCode: EXIT.unreachable, details });
+      return new GatewayError('GATEWAY_TIMEOUT', faultText(fault), {
+        fix: timeoutFix(fault.stage, target),
+        exitCode: EXIT.unreachable,
+        details,
+      });
     case 'garbled':
       return new GatewayError('NOT_A_GATEWAY', printable(faultText(fault)), {
-        fix: isTunnelLike(target) ? 'Check which program holds that port, or choose another: ssh -N -L 28789:127.0.0.1:18789 user@host' : 'Check the URL',
+        fix: isTunnelLike(target)
+          ? 'Check which program holds that port, or choose another: ssh -N -L 28789:127.0.0.1:18789 user@host'
+          : 'Check the URL',
         exitCode: EXIT.unreachable,
         details,
       });
     case 'aborted':
       return new UserError('INTERRUPTED', 'interrupted', { exitCode: EXIT.interrupted });
     default:
-      return new GatewayError('GATEWAY_CLOSED', printable(faultText(fault)), { fix: closedFix(fault), exitCode: EXIT.unreachable, details });
+      return new GatewayError('GATEWAY_CLOSED', printable(faultText(fault)), {
+        fix: closedFix(fault),
+        exitCode: EXIT.unreachable,
+        details,
+      });
   }
 }
 
 const isTunnelLike = (target: ResolvedTarget): boolean => /^wss?:\/\/(127\.|localhost|\[::1\])/.test(target.endpoint.url);
 
 function unreachableFix(fault: Extract<Fault, { kind: 'unreachable' }>, target: ResolvedTarget): string {
-  if (fault.httpStatus === 421) return 'The gateway does not know this host name: add it to gateway.controlUi.allowedOrigins or use 127.0.0.1';
-  if (fault.httpStatus !== undefined) return 'Something else than a gateway answers there (a proxy without WebSocket upgrade?): check the URL and the proxy';
+  if (fault.httpStatus === 421)
+    return 'The gateway does not know this host name: add it to gateway.controlUi.allowedOrigins or use 127.0.0.1';
+  if (fault.httpStatus !== undefined)
+    return 'Something else than a gateway answers there (a proxy without WebSocket upgrade?): check the URL and the proxy';
   if (fault.errno === 'EACCES') return 'The admin socket belongs to another user: run this as the user that runs the gateway';
-  if (fault.errno === 'ENOTFOUND' || fault.errno === 'EAI_AGAIN') return 'That host name does not resolve: check the spelling of the URL, or your network';
+  if (fault.errno === 'ENOTFOUND' || fault.errno === 'EAI_AGAIN')
+    return 'That host name does not resolve: check the spelling of the URL, or your network';
   if (target.mode === 'remote' || target.source.includes('--url') || target.source.includes('env'))
     return isTunnelLike(target)
       ? 'Open the tunnel first: ssh -N -L 18789:127.0.0.1:18789 user@host'
@@ -60,7 +73,8 @@ function unreachableFix(fault: Extract<Fault, { kind: 'unreachable' }>, target: 
 }
 
 function timeoutFix(stage: string, target: ResolvedTarget): string {
-  if (stage === 'open') return target.mode === 'remote' ? 'A firewall may drop the connection: try an SSH tunnel' : 'openclaw gateway status';
+  if (stage === 'open')
+    return target.mode === 'remote' ? 'A firewall may drop the connection: try an SSH tunnel' : 'openclaw gateway status';
   if (stage === 'challenge') return 'Another program may hold that port, or the tunnel leads nowhere: openclaw status --deep';
   return 'The gateway is busy or stuck: openclaw logs, or allow more with --timeout 30000';
 }
@@ -111,12 +125,14 @@ function refusalFix(code: string, fault: Fault, target: ResolvedTarget): { fix: 
     case 'DEVICE_AUTH_SIGNATURE_EXPIRED':
       return refused("This machine's clock is off: set it, then try again");
     case 'INVALID_REQUEST':
-      if (fault.kind === 'refused' && fault.error.message.startsWith('unknown method')) return { fix: 'openclaw gateway call health', exitCode: EXIT.failure };
+      if (fault.kind === 'refused' && fault.error.message.startsWith('unknown method'))
+        return { fix: 'openclaw gateway call health', exitCode: EXIT.failure };
       return fault.kind === 'refused' && fault.error.message.startsWith('missing scope')
         ? refused('Approve more for this device, on the gateway: openclaw devices list')
         : { fix: 'Check the arguments', exitCode: EXIT.failure };
     default:
-      if (code.startsWith('DEVICE_AUTH_')) return refused('The proof of this device was not accepted: openclaw devices list, on the gateway');
+      if (code.startsWith('DEVICE_AUTH_'))
+        return refused('The proof of this device was not accepted: openclaw devices list, on the gateway');
       return { fix: 'openclaw status --deep', exitCode: code.startsWith('AUTH_') ? EXIT.refused : EXIT.failure };
   }
 }

@@ -14,7 +14,12 @@ export function helpText(text: Messages, paint: Paint, about: { readonly command
     `${paint.bold(text.usage)} openclaw ${group ?? '<command>'} ${group === undefined ? '[flags]' : '<command> [flags]'}`,
     '',
     paint.bold(text.commands),
-    indent(pairs(shown.map(({ path, args, summary }) => [[...path, ...(args === undefined ? [] : [args])].join(' '), summary] as const), paint.cyan)),
+    indent(
+      pairs(
+        shown.map(({ path, args, summary }) => [[...path, ...(args === undefined ? [] : [args])].join(' '), summary] as const),
+        paint.cyan,
+      ),
+    ),
     '',
     paint.bold(text.globalFlags),
     indent(flagLines(GLOBAL_FLAGS, paint)),

@@ -4,8 +4,8 @@ import { messageOf, UserError } from '../lib/errors.ts';
 import { isRecord } from '../lib/json.ts';
 import type { Context } from './context.ts';
 import { faultError } from './errors.ts';
-import { age } from './format/values.ts';
 import { oneLine } from './format/text.ts';
+import { age } from './format/values.ts';
 import { type Gateway, tryOpen } from './gateway.ts';
 import type { Messages } from './i18n.ts';
 import { number, record, records, text, texts } from './read-json.ts';
@@ -45,7 +45,13 @@ export interface Walk {
   /** The first broken hop of the way that counts. */
   readonly broken: Hop | undefined;
   readonly target: ResolvedTarget | undefined;
-  readonly answers: { readonly health?: unknown; readonly status?: unknown; readonly presence?: unknown; readonly devices?: unknown; readonly models?: unknown };
+  readonly answers: {
+    readonly health?: unknown;
+    readonly status?: unknown;
+    readonly presence?: unknown;
+    readonly devices?: unknown;
+    readonly models?: unknown;
+  };
 }
 
 export const hopLabel = (id: HopId, t: Messages): string =>
@@ -89,7 +95,8 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
   try {
     const admin = await adminTarget(context);
     if (admin !== undefined) await viaSocket(admin);
-    else if ((await usableConfig(context)).config.gateway.mode !== 'remote') hops.push({ id: 'socket', state: 'skip', detail: t.notRunning });
+    else if ((await usableConfig(context)).config.gateway.mode !== 'remote')
+      hops.push({ id: 'socket', state: 'skip', detail: t.notRunning });
     if (gateway === undefined || options.deep) await byUrl();
     if (gateway !== undefined) await askGateway(gateway);
     return done();
@@ -113,7 +120,12 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       hops.push({ id: 'socket', state: 'ok', detail: admin.endpoint.url, ms: since(start) });
     } else {
       const isStale = opened.error.code === 'GATEWAY_UNREACHABLE';
-      hops.push({ id: 'socket', state: isStale ? 'skip' : 'fail', detail: isStale ? t.notRunning : oneLine(opened.error.message, 200), ...fixOf(opened.error) });
+      hops.push({
+        id: 'socket',
+        state: isStale ? 'skip' : 'fail',
+        detail: isStale ? t.notRunning : oneLine(opened.error.message, 200),
+        ...fixOf(opened.error),
+      });
     }
   }
 
@@ -130,7 +142,13 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       const error = thrown instanceof UserError ? thrown : new UserError('INTERNAL', messageOf(thrown));
       const id = error.code.includes('CREDENTIALS') || error.code.includes('SECRET') ? 'credentials' : 'address';
       // The admin socket has let us in already: that the way by URL is closed is worth a word, not a failure.
-      hops.push({ id, state: gateway === undefined ? 'fail' : 'warn', detail: oneLine(error.message, 300), code: error.code, ...fixOf(error) });
+      hops.push({
+        id,
+        state: gateway === undefined ? 'fail' : 'warn',
+        detail: oneLine(error.message, 300),
+        code: error.code,
+        ...fixOf(error),
+      });
       return;
     }
     target ??= found;
@@ -176,10 +194,23 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       const { status, body } = await env.doors.httpGet(url, options.timeoutMs);
       const ms = since(start);
       if (status === 200) return { id, state: 'ok', detail: `${path} 200`, ms };
-      if (id === 'ready' && status === 503) return { id, state: 'warn', detail: `${path} 503 ${oneLine(body, 120)}`, ms, fix: 'openclaw logs' };
-      return { id, state: 'warn', detail: `${path} ${status}`, ms, ...(status === 421 ? { fix: 'Add this host to gateway.controlUi.allowedOrigins on the gateway' } : {}) };
+      if (id === 'ready' && status === 503)
+        return { id, state: 'warn', detail: `${path} 503 ${oneLine(body, 120)}`, ms, fix: 'openclaw logs' };
+      return {
+        id,
+        state: 'warn',
+        detail: `${path} ${status}`,
+        ms,
+        ...(status === 421 ? { fix: 'Add this host to gateway.controlUi.allowedOrigins on the gateway' } : {}),
+      };
     } catch (thrown) {
-      return { id, state: 'fail', detail: `${path}: ${oneLine(messageOf(thrown), 160)}`, ms: since(start), fix: 'Is that port a gateway? openclaw gateway status' };
+      return {
+        id,
+        state: 'fail',
+        detail: `${path}: ${oneLine(messageOf(thrown), 160)}`,
+        ms: since(start),
+        fix: 'Is that port a gateway? openclaw gateway status',
+      };
     }
   }
 
@@ -201,7 +232,12 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       const error = faultError(opened.error.fault, found);
       const fail = { state: 'fail', detail: oneLine(error.message, 300), code: error.code, ...fixOf(error) } as const;
       if (at.hello === undefined) return { hops: [{ id: 'websocket', ms: since(start), ...fail }] };
-      return { hops: [{ id: 'websocket', state: 'ok', detail: 'connect.challenge', ms: at.hello }, { id: 'auth', ms: since(start), ...fail }] };
+      return {
+        hops: [
+          { id: 'websocket', state: 'ok', detail: 'connect.challenge', ms: at.hello },
+          { id: 'auth', ms: since(start), ...fail },
+        ],
+      };
     }
     const hello = opened.value.client.state.kind === 'open' ? opened.value.client.state.hello : undefined;
     const granted = texts(hello?.auth?.scopes).map((scope) => scope.replace(/^operator\./, ''));
@@ -209,11 +245,21 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       gateway: opened.value,
       hops: [
         { id: 'websocket', state: 'ok', detail: 'connect.challenge', ...(at.hello === undefined ? {} : { ms: at.hello }) },
-        { id: 'auth', state: 'ok', detail: `hello-ok, protocol ${hello?.protocol ?? '?'}${hello?.auth?.method === undefined ? '' : `, by ${oneLine(hello.auth.method, 40)}`}`, ms: since(start) },
+        {
+          id: 'auth',
+          state: 'ok',
+          detail: `hello-ok, protocol ${hello?.protocol ?? '?'}${hello?.auth?.method === undefined ? '' : `, by ${oneLine(hello.auth.method, 40)}`}`,
+          ms: since(start),
+        },
         {
           id: 'scopes',
           state: granted.length === 0 && hello?.auth !== undefined ? 'warn' : 'ok',
-          detail: granted.length > 0 ? granted.join(' ') : hello?.auth === undefined ? 'not told by this gateway' : 'none: what needs a scope is refused',
+          detail:
+            granted.length > 0
+              ? granted.join(' ')
+              : hello?.auth === undefined
+                ? 'not told by this gateway'
+                : 'none: what needs a scope is refused',
         },
       ],
     };
@@ -221,7 +267,10 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
 
   async function askGateway(via: Gateway): Promise<void> {
     const start = clock.monotonic();
-    const ask = async (method: 'health' | 'status' | 'system-presence' | 'device.pair.list' | 'models.list', params?: Record<string, unknown>) => {
+    const ask = async (
+      method: 'health' | 'status' | 'system-presence' | 'device.pair.list' | 'models.list',
+      params?: Record<string, unknown>,
+    ) => {
       // Who waits for approval is the owner's to see: asked through the admin socket where there is one.
       const { client } = method === 'device.pair.list' ? (local ?? via) : via;
       const answer = await client.call(method, params, { timeoutMs: options.timeoutMs });
@@ -245,7 +294,7 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       hops.push({ id: 'gateway', state: 'fail', detail: oneLine(error.message, 200), ms: health.ms, code: error.code, ...fixOf(error) });
       return;
     }
-    hops.push(gatewayHop(health.answer.value, answers.status, health.ms, t));
+    hops.push(gatewayHop(health.answer.value, answers.status, health.ms, clock.now(), t));
     hops.push(modelHop(answers.models, answers.status));
     hops.push(sessionsHop(answers.health, answers.status, clock.now()));
     if (presence?.answer.ok) hops.push({ id: 'presence', state: 'ok', detail: presenceText(answers.presence) });
@@ -261,7 +310,12 @@ async function configHop(context: Context): Promise<Hop> {
     const mode = config.gateway.mode === 'remote' ? 'remote' : 'local';
     const detail = `${exists ? paths.configPath : `${paths.configPath} (${out.text.noConfigFile})`}  mode ${mode}`;
     if (warnings.length === 0) return { id: 'config', state: 'ok', detail };
-    return { id: 'config', state: 'warn', detail: `${detail}; ${warnings.length} warning${warnings.length === 1 ? '' : 's'}`, fix: 'openclaw config validate' };
+    return {
+      id: 'config',
+      state: 'warn',
+      detail: `${detail}; ${warnings.length} warning${warnings.length === 1 ? '' : 's'}`,
+      fix: 'openclaw config validate',
+    };
   }
   const { message, fix, usable, code } = loaded.error;
   return { id: 'config', state: usable === undefined ? 'fail' : 'warn', detail: oneLine(message, 300), code, fix };
@@ -271,14 +325,14 @@ const fixOf = (error: UserError): { fix?: string } => (error.fix === undefined ?
 const tcpFix = (target: ResolvedTarget): string =>
   target.mode === 'remote' ? 'Open the tunnel or check the network: ssh -N -L 18789:127.0.0.1:18789 user@host' : 'openclaw gateway run';
 
-function gatewayHop(health: unknown, status: unknown, ms: number, t: Messages): Hop {
+function gatewayHop(health: unknown, status: unknown, ms: number, now: number, t: Messages): Hop {
   const version = text(record(status)['runtimeVersion']);
   const facts = record(record(status)['gateway']);
-  const uptime = number(facts['uptimeMs']);
+  const started = number(facts['startedAtMs']);
   const pid = number(record(status)['pid']) ?? number(facts['pid']);
   const parts = [
     version === undefined ? undefined : `version ${oneLine(version, 40)}${version === VERSION ? '' : ` (this CLI: ${VERSION})`}`,
-    uptime === undefined ? undefined : t.upFor(age(uptime)),
+    started === undefined ? undefined : t.upFor(age(now - started)),
     pid === undefined ? undefined : `PID ${pid}`,
   ].filter((part) => part !== undefined);
   const isFine = !isRecord(health) || health['ok'] !== false;
@@ -294,28 +348,42 @@ function gatewayHop(health: unknown, status: unknown, ms: number, t: Messages): 
 function modelHop(models: unknown, status: unknown): Hop {
   const all = records(record(models)['models']);
   const real = all.filter((model) => model['provider'] !== 'builtin');
-  const named = text(record(record(record(status)['sessions'])['defaults'])['model']);
+  const fact = record(record(record(status)['gateway'])['model']);
+  const named = text(fact['id']) ?? text(record(record(record(status)['sessions'])['defaults'])['model']);
   if (models !== undefined && real.length === 0) {
-    return { id: 'model', state: 'warn', detail: 'none connected; the built-in guide answers', fix: 'openclaw models try   (or set a key: ANTHROPIC_API_KEY, OPENAI_API_KEY)' };
+    return {
+      id: 'model',
+      state: 'warn',
+      detail: 'none connected; the built-in guide answers',
+      fix: 'openclaw models try   (or set a key: ANTHROPIC_API_KEY, OPENAI_API_KEY)',
+    };
   }
   const chosen = real.find((model) => model['id'] === named || `${String(model['provider'])}/${String(model['id'])}` === named) ?? real[0];
   const name = chosen === undefined ? named : `${String(chosen['provider'])}/${String(chosen['id'])}`;
-  if (chosen?.['available'] === false) return { id: 'model', state: 'warn', detail: `${oneLine(name ?? '?', 80)} cannot be reached`, fix: 'openclaw models --refresh' };
-  return { id: 'model', state: 'ok', detail: `${oneLine(name ?? 'not told', 80)}${real.length > 1 ? ` (and ${real.length - 1} more)` : ''}` };
+  if (chosen?.['available'] === false)
+    return { id: 'model', state: 'warn', detail: `${oneLine(name ?? '?', 80)} cannot be reached`, fix: 'openclaw models --refresh' };
+  return {
+    id: 'model',
+    state: 'ok',
+    detail: `${oneLine(name ?? 'not told', 80)}${real.length > 1 ? ` (and ${real.length - 1} more)` : ''}`,
+  };
 }
 
 function sessionsHop(health: unknown, status: unknown, now: number): Hop {
   const sessions = record(record(health)['sessions'] ?? record(status)['sessions']);
   const newest = records(sessions['recent'])[0];
   const updated = number(newest?.['updatedAt']);
-  const last = newest === undefined || updated === undefined ? '' : `; last ${oneLine(text(newest['key']) ?? '', 60)} ${age(now - updated)} ago`;
+  const last =
+    newest === undefined || updated === undefined ? '' : `; last ${oneLine(text(newest['key']) ?? '', 60)} ${age(now - updated)} ago`;
   return { id: 'sessions', state: 'ok', detail: `${number(sessions['count']) ?? 0}${last}` };
 }
 
 function presenceText(presence: unknown): string {
   const others = records(presence).filter((entry) => entry['mode'] !== 'gateway' && entry['reason'] !== 'disconnect');
   if (others.length === 0) return '0';
-  const names = others.slice(0, 4).map((entry) => oneLine(text(entry['host']) ?? text(entry['clientId']) ?? text(entry['mode']) ?? '?', 30));
+  const names = others
+    .slice(0, 4)
+    .map((entry) => oneLine(text(entry['host']) ?? text(entry['clientId']) ?? text(entry['mode']) ?? '?', 30));
   return `${others.length}: ${names.join(', ')}${others.length > 4 ? ', …' : ''}`;
 }
 
@@ -325,4 +393,3 @@ function devicesHop(devices: unknown, t: Messages): Hop {
   if (pending === 0) return { id: 'devices', state: 'ok', detail: `${paired}` };
   return { id: 'devices', state: 'warn', detail: `${paired}; ${t.waitingDevices(pending)}`, fix: 'openclaw devices list' };
 }
-

@@ -49,7 +49,8 @@ const en = {
   notRunning: 'not running',
   upFor: (text: string) => `up ${text}`,
   chatWelcome: 'Type a message and press Enter. /help lists commands, Esc stops an answer, Ctrl-C twice leaves.',
-  chatReconnecting: (seconds: number, why: string) => `connection lost (${why}); next try in ${seconds} s. What you type waits and is sent once.`,
+  chatReconnecting: (seconds: number, why: string) =>
+    `connection lost (${why}); next try in ${seconds} s. What you type waits and is sent once.`,
   chatBack: (n: number) => (n === 0 ? 'reconnected, nothing missed' : `reconnected, ${n} ${n === 1 ? 'event' : 'events'} caught up`),
   chatQueued: 'queued: goes out when the connection is back',
   chatAborted: 'stopped',

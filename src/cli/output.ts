@@ -59,7 +59,13 @@ export class Output {
     const { code, message, fix, path } = error;
     const details = error instanceof GatewayError ? error.details : undefined;
     if (this.json) {
-      const body = { code, message, ...(fix === undefined ? {} : { fix }), ...(path === undefined ? {} : { path }), ...(details === undefined ? {} : { details }) };
+      const body = {
+        code,
+        message,
+        ...(fix === undefined ? {} : { fix }),
+        ...(path === undefined ? {} : { path }),
+        ...(details === undefined ? {} : { details }),
+      };
       this.#env.stdout.write(`${JSON.stringify({ ok: false, error: body })}\n`);
       return;
     }

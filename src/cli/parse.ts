@@ -2,9 +2,9 @@ import { nearestName } from '../config/near.ts';
 import type { UserError } from '../lib/errors.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { CommandSpec, FlagSpec } from './command.ts';
-import { usage } from './usage.ts';
 import { Flags } from './flags.ts';
 import { COMMANDS, GLOBAL_FLAGS } from './program.ts';
+import { usage } from './usage.ts';
 
 export type Invocation =
   | { readonly kind: 'version' }
@@ -31,7 +31,12 @@ export function parseArgv(argv: readonly string[]): Result<Invocation, UserError
   // `gateway bogus` is no `gateway` with an argument.
   const extra = words.slice(found.used);
   if (extra.length > 0 && isGroup(words[0] ?? '') && (found.command.maxArgs ?? 0) === 0) return err(unknownCommand(words));
-  if (asksHelp) return ok(isGroup(words[0] ?? '') && words.length === 1 && found.command.path.length > 1 ? { kind: 'help', group: words[0] ?? '' } : { kind: 'help', command: found.command });
+  if (asksHelp)
+    return ok(
+      isGroup(words[0] ?? '') && words.length === 1 && found.command.path.length > 1
+        ? { kind: 'help', group: words[0] ?? '' }
+        : { kind: 'help', command: found.command },
+    );
   return parseFlags(found.command, [...extra, ...rest]);
 }
 
@@ -92,12 +97,18 @@ function unknownCommand(words: readonly string[]): UserError {
   const near = nearestName(inGroup ? second : first, names);
   const shown = JSON.stringify((inGroup ? `${first} ${second}` : first).slice(0, 60));
   const meant = near === undefined ? undefined : `openclaw ${inGroup ? `${first} ${near}` : near}`;
-  return usage(`unknown command ${shown}${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant ?? `openclaw${inGroup ? ` ${first}` : ''} --help`);
+  return usage(
+    `unknown command ${shown}${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+    meant ?? `openclaw${inGroup ? ` ${first}` : ''} --help`,
+  );
 }
 
 function unknownFlag(token: string, specs: readonly FlagSpec[], help: string): UserError {
   const name = token.replace(/=.*$/s, '').replace(/^-+/, '');
-  const near = nearestName(name, specs.filter(({ hidden }) => hidden !== true).map((spec) => spec.name));
+  const near = nearestName(
+    name,
+    specs.filter(({ hidden }) => hidden !== true).map((spec) => spec.name),
+  );
   const shown = token.replace(/=.*$/s, '').slice(0, 60);
   return usage(`unknown flag ${shown}${near === undefined ? '' : `; did you mean --${near}?`}`, help);
 }

@@ -19,7 +19,9 @@ export function processCliEnv(): CliEnv {
       httpGet,
       tcp,
       ownAddresses: () =>
-        Object.values(process.getBuiltinModule('node:os').networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address)),
+        Object.values(process.getBuiltinModule('node:os').networkInterfaces()).flatMap((list) =>
+          (list ?? []).map(({ address }) => address),
+        ),
     },
     platform: process.platform,
     randomId: () => process.getBuiltinModule('node:crypto').randomUUID(),

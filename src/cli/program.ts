@@ -53,7 +53,11 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     path: ['gateway', 'status'],
     summary: 'Is it running, where does it listen, does it answer',
-    flags: [...rpc, { name: 'no-probe', summary: 'Do not connect' }, { name: 'deep', summary: 'Accepted; status --deep walks the whole path' }],
+    flags: [
+      ...rpc,
+      { name: 'no-probe', summary: 'Do not connect' },
+      { name: 'deep', summary: 'Accepted; status --deep walks the whole path' },
+    ],
     examples: ['openclaw gateway status', 'openclaw gateway status --json'],
     load: async () => (await import('./commands/gateway-status.ts')).run,
   },
@@ -253,7 +257,14 @@ export const COMMANDS: readonly CommandSpec[] = [
     path: ['models', 'list'],
     aliases: ['models'],
     summary: 'Models that can be talked to now',
-    flags: [...rpc, { name: 'refresh', summary: 'Look for local model servers again first' }, quiet('all'), quiet('local'), quiet('plain'), quiet('provider', '<id>')],
+    flags: [
+      ...rpc,
+      { name: 'refresh', summary: 'Look for local model servers again first' },
+      quiet('all'),
+      quiet('local'),
+      quiet('plain'),
+      quiet('provider', '<id>'),
+    ],
     examples: ['openclaw models'],
     load: async () => (await import('./commands/models.ts')).list,
   },
@@ -298,7 +309,10 @@ export const COMMANDS: readonly CommandSpec[] = [
       { name: 'dry-run', summary: 'Check only, write nothing' },
       quiet('json'),
     ],
-    examples: ['openclaw config set gateway.port 28789', 'openclaw config set gateway.auth.token --ref-source env --ref-id OPENCLAW_GATEWAY_TOKEN'],
+    examples: [
+      'openclaw config set gateway.port 28789',
+      'openclaw config set gateway.auth.token --ref-source env --ref-id OPENCLAW_GATEWAY_TOKEN',
+    ],
     load: async () => (await import('./commands/config.ts')).set,
   },
   {

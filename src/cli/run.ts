@@ -49,5 +49,8 @@ export async function run(argv: readonly string[], env: CliEnv): Promise<number>
 
 /** A bug of ours. One line and where to say so; the stack only for those who ask for it. */
 function internal(thrown: unknown): UserError {
-  return new UserError('INTERNAL', `this is a bug: ${messageOf(thrown)}`, { fix: 'Run it again with OPENCLAW_LOG_LEVEL=debug and report what it prints', cause: thrown });
+  return new UserError('INTERNAL', `this is a bug: ${messageOf(thrown)}`, {
+    fix: 'Run it again with OPENCLAW_LOG_LEVEL=debug and report what it prints',
+    cause: thrown,
+  });
 }

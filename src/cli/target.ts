@@ -35,7 +35,11 @@ export function explicitFlags(context: Context): Explicit {
   const url = given('url');
   const token = given('token');
   const password = given('password');
-  return { ...(url === undefined ? {} : { url }), ...(token === undefined ? {} : { token }), ...(password === undefined ? {} : { password }) };
+  return {
+    ...(url === undefined ? {} : { url }),
+    ...(token === undefined ? {} : { token }),
+    ...(password === undefined ? {} : { password }),
+  };
 }
 
 /**
@@ -156,11 +160,15 @@ export async function localUrl(config: ConfigSnapshot): Promise<{ url: string; s
   ]);
   const host = localDialHost(planBind({ mode: bind, customHost: customBindHost, port, interfaces: listInterfaces() }));
   if (host === undefined) {
-    throw new UserError('LOCAL_ADDRESS_MISSING', `gateway.bind is "${bind}", and this machine has no such address now: the gateway waits for it.`, {
-      fix: 'tailscale status   (its admin socket works meanwhile: openclaw status)',
-      path: 'gateway.bind',
-      exitCode: EXIT.unreachable,
-    });
+    throw new UserError(
+      'LOCAL_ADDRESS_MISSING',
+      `gateway.bind is "${bind}", and this machine has no such address now: the gateway waits for it.`,
+      {
+        fix: 'tailscale status   (its admin socket works meanwhile: openclaw status)',
+        path: 'gateway.bind',
+        exitCode: EXIT.unreachable,
+      },
+    );
   }
   return { url: `${scheme}://${formatAuthority(host, port)}`, source: `local ${bind} address` };
 }

@@ -2,8 +2,8 @@ import { UserError } from '../../lib/errors.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { oneLine, printable } from '../format/text.ts';
 import { table } from '../format/table.ts';
+import { oneLine, printable } from '../format/text.ts';
 import { age } from '../format/values.ts';
 import { type Gateway, withGateway } from '../gateway.ts';
 import { number, records, text, texts } from '../read-json.ts';
@@ -23,11 +23,24 @@ export const list: Run = (context) =>
     const paired = records(answer.paired);
     if (pending.length > 0) {
       out.line(out.paint.yellow(`Waiting for approval (${pending.length})`));
-      out.line(table(['Request', 'Device', 'Role', 'Scopes', 'From', 'Age', 'Why'], pending.map((row) => pendingRow(row, now)), out.paint.bold));
+      out.line(
+        table(
+          ['Request', 'Device', 'Role', 'Scopes', 'From', 'Age', 'Why'],
+          pending.map((row) => pendingRow(row, now)),
+          out.paint.bold,
+        ),
+      );
       out.line();
     }
     out.line(`Paired (${paired.length})`);
-    if (paired.length > 0) out.line(table(['Device', 'Name', 'Roles', 'Scopes', 'From', 'Last seen', 'Tokens'], paired.map((row) => pairedRow(row, now)), out.paint.bold));
+    if (paired.length > 0)
+      out.line(
+        table(
+          ['Device', 'Name', 'Roles', 'Scopes', 'From', 'Last seen', 'Tokens'],
+          paired.map((row) => pairedRow(row, now)),
+          out.paint.bold,
+        ),
+      );
     if (pending.length > 0) out.line(`${out.text.next} openclaw devices approve ${pending.length === 1 ? '' : '<Request>'}`.trimEnd());
     return EXIT.ok;
   });
@@ -84,10 +97,18 @@ async function theOneThatWaits({ env, out }: Context, gateway: Gateway, latest: 
   const newest = [...pending].sort((a, b) => (number(b['ts']) ?? 0) - (number(a['ts']) ?? 0))[0];
   const id = text(newest?.['requestId']);
   if (id === undefined) {
-    throw new UserError('NOTHING_PENDING', 'no device waits for approval.', { fix: 'Connect from the other device first; a request lives a few minutes' });
+    throw new UserError('NOTHING_PENDING', 'no device waits for approval.', {
+      fix: 'Connect from the other device first; a request lives a few minutes',
+    });
   }
   if (pending.length > 1 && !latest) {
-    out.note(table(['Request', 'Device', 'Role', 'Scopes', 'From', 'Age', 'Why'], pending.map((row) => pendingRow(row, env.clock.now())), out.paint.bold));
+    out.note(
+      table(
+        ['Request', 'Device', 'Role', 'Scopes', 'From', 'Age', 'Why'],
+        pending.map((row) => pendingRow(row, env.clock.now())),
+        out.paint.bold,
+      ),
+    );
     throw new UserError('MORE_THAN_ONE_PENDING', `${pending.length} devices wait for approval: say which one.`, {
       fix: `openclaw devices approve ${oneLine(id, 80)}`,
       exitCode: EXIT.usage,
@@ -121,7 +142,11 @@ export const rotate: Run = (context) =>
   open(context, async (gateway) => {
     const { deviceId, role } = whichToken(context, 'rotate');
     const narrowed = context.flags.all('scope');
-    const answer = await gateway.call('device.token.rotate', { deviceId, role, ...(narrowed.length === 0 ? {} : { scopes: [...narrowed] }) });
+    const answer = await gateway.call('device.token.rotate', {
+      deviceId,
+      role,
+      ...(narrowed.length === 0 ? {} : { scopes: [...narrowed] }),
+    });
     const { token: _, ...shown } = answer;
     context.out.result(shown);
     context.out.line(`Replaced the ${role} token of ${printable(deviceId)}. The device gets the new one when it connects.`);

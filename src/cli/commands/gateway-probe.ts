@@ -17,7 +17,13 @@ interface Probed {
   readonly kind: Kind;
   readonly url: string;
   readonly active: boolean;
-  readonly connect: { readonly ok: boolean; readonly rpcOk: boolean; readonly scopeLimited: boolean; readonly latencyMs: number | null; readonly error: string | null };
+  readonly connect: {
+    readonly ok: boolean;
+    readonly rpcOk: boolean;
+    readonly scopeLimited: boolean;
+    readonly latencyMs: number | null;
+    readonly error: string | null;
+  };
   readonly health: unknown;
   readonly fix?: string;
 }
@@ -47,8 +53,12 @@ export const run: Run = async (context) => {
   const degraded = reached.some(({ connect }) => connect.scopeLimited);
   const distinct = new Set(reached.map(({ url }) => url)).size;
   const warnings = [
-    ...(distinct > 1 ? [{ code: 'multiple_gateways', message: 'more than one gateway answers', targetIds: reached.map(({ id }) => id) }] : []),
-    ...(degraded ? [{ code: 'probe_scope_limited', message: 'reachable, but without the scope to ask', targetIds: reached.map(({ id }) => id) }] : []),
+    ...(distinct > 1
+      ? [{ code: 'multiple_gateways', message: 'more than one gateway answers', targetIds: reached.map(({ id }) => id) }]
+      : []),
+    ...(degraded
+      ? [{ code: 'probe_scope_limited', message: 'reachable, but without the scope to ask', targetIds: reached.map(({ id }) => id) }]
+      : []),
   ];
   const durationMs = Math.round(env.clock.monotonic() - started);
   const body = {
@@ -62,7 +72,11 @@ export const run: Run = async (context) => {
     targets,
   };
   if (reached.length > 0) out.result(body);
-  else out.badResult({ ...body, error: { code: 'NONE_REACHABLE', message: 'no gateway connects', fix: targets[0]?.fix ?? 'openclaw gateway run' } });
+  else
+    out.badResult({
+      ...body,
+      error: { code: 'NONE_REACHABLE', message: 'no gateway connects', fix: targets[0]?.fix ?? 'openclaw gateway run' },
+    });
 
   const { paint } = out;
   out.line(`Reachable: ${reached.length > 0 ? paint.green('yes') : paint.red('no')}   (${durationMs} of ${budget} ms)`);

@@ -22,7 +22,9 @@ export const run: Run = async (context) => {
     const where = endpoint.door === 'admin' ? text.adminSocket : endpoint.url;
     out.line(`${fine ? paint.green(text.gatewayHealthy) : paint.red(text.gatewayUnhealthy)} (${millis(tookMs)}, ${text.via} ${where})`);
     if (isRecord(health)) {
-      const agents = list(health['agents']).map((agent) => `${oneLine(String(agent['agentId'] ?? '?'), 40)}${agent['isDefault'] === true ? '*' : ''}`);
+      const agents = list(health['agents']).map(
+        (agent) => `${oneLine(String(agent['agentId'] ?? '?'), 40)}${agent['isDefault'] === true ? '*' : ''}`,
+      );
       if (agents.length > 0) out.line(`${text.agents}: ${agents.join(', ')}`);
       const sessions = health['sessions'];
       if (isRecord(sessions)) {

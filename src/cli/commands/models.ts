@@ -2,13 +2,13 @@ import { editConfig } from '../../config/edit.ts';
 import { UserError } from '../../lib/errors.ts';
 import type { Run } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { oneLine } from '../format/text.ts';
 import { table } from '../format/table.ts';
+import { oneLine } from '../format/text.ts';
 import { count } from '../format/values.ts';
 import { tryOpen, withGateway } from '../gateway.ts';
 import { number, record, records, text, texts } from '../read-json.ts';
-import { usage } from '../usage.ts';
 import { usableConfig } from '../target.ts';
+import { usage } from '../usage.ts';
 
 /** `openclaw models`: what can be talked to now. */
 export const list: Run = async (context) => {
@@ -48,19 +48,26 @@ export const set: Run = async (context) => {
   const { args, out, paths, env } = context;
   const [ref] = args;
   if (ref === undefined) throw usage('which model?', 'openclaw models   lists them');
-  if (!/^[^\s/]+\/\S+$/.test(ref)) throw usage(`a model is written provider/model, not ${JSON.stringify(ref.slice(0, 60))}`, 'openclaw models   lists them');
+  if (!/^[^\s/]+\/\S+$/.test(ref))
+    throw usage(`a model is written provider/model, not ${JSON.stringify(ref.slice(0, 60))}`, 'openclaw models   lists them');
   const config = await usableConfig(context);
   if (config.config.gateway.mode === 'remote') {
-    throw new UserError('REMOTE_CONFIG', 'this machine is a client (gateway.mode "remote"): the default model is set where the gateway runs.', {
-      fix: `There: openclaw models set ${oneLine(ref, 80)}`,
-    });
+    throw new UserError(
+      'REMOTE_CONFIG',
+      'this machine is a client (gateway.mode "remote"): the default model is set where the gateway runs.',
+      {
+        fix: `There: openclaw models set ${oneLine(ref, 80)}`,
+      },
+    );
   }
   // A name that no gateway knows is most likely a typing error; without a running one it cannot be told.
   const opened = await tryOpen(context, { scopes: ['operator.read'], device: 'have' });
   if (opened.ok) {
     const answer = await opened.value.client.request('models.list', {});
     opened.value.close();
-    const known = answer.ok ? records(record(answer.value)['models']).map((model) => `${String(model['provider'])}/${String(model['id'])}`) : [];
+    const known = answer.ok
+      ? records(record(answer.value)['models']).map((model) => `${String(model['provider'])}/${String(model['id'])}`)
+      : [];
     if (known.length > 0 && !known.includes(ref)) {
       throw new UserError('MODEL_UNKNOWN', `the running gateway has no model ${JSON.stringify(oneLine(ref, 80))}.`, {
         fix: `One of: ${known.slice(0, 8).join(', ')}`,

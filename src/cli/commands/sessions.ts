@@ -1,7 +1,7 @@
 import type { Run } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { printable } from '../format/text.ts';
 import { table } from '../format/table.ts';
+import { printable } from '../format/text.ts';
 import { age, count } from '../format/values.ts';
 import { withGateway } from '../gateway.ts';
 import { number, record, records, text } from '../read-json.ts';
@@ -55,14 +55,19 @@ export const preview: Run = async (context) => {
   const { out, args, flags } = context;
   if (args.length === 0) throw usage('which conversation?', 'openclaw sessions preview main');
   return withGateway(context, { scopes: ['operator.read'], device: 'make' }, async (gateway) => {
-    const answer = await gateway.call('sessions.preview', { keys: [...args], limit: flags.int('limit', { min: 1, max: 200 }) ?? 12, maxChars: 2000 });
+    const answer = await gateway.call('sessions.preview', {
+      keys: [...args],
+      limit: flags.int('limit', { min: 1, max: 200 }) ?? 12,
+      maxChars: 2000,
+    });
     out.result(answer);
     let isMissing = false;
     for (const item of records(answer['previews'])) {
       const status = text(item['status']) ?? '';
       if (status === 'missing' || status === 'error') isMissing = true;
       out.line(out.paint.bold(`${printable(text(item['key']) ?? '?')}${status === 'ok' ? '' : ` (${printable(status)})`}`));
-      for (const line of records(item['items'])) out.line(`${out.paint.cyan(printable(text(line['role']) ?? '?'))}: ${printable(text(line['text']) ?? '')}`);
+      for (const line of records(item['items']))
+        out.line(`${out.paint.cyan(printable(text(line['role']) ?? '?'))}: ${printable(text(line['text']) ?? '')}`);
     }
     return isMissing ? EXIT.failure : EXIT.ok;
   });

@@ -20,7 +20,9 @@ export const run: Run = async (context) => {
     ...(broken === undefined ? {} : { broken: broken.id }),
     ...(target === undefined ? {} : { target: { url: target.endpoint.url, source: target.source, mode: target.mode } }),
     ...(isDeep ? answers : {}),
-    ...(broken === undefined ? {} : { error: { code: broken.code ?? 'HOP_BROKEN', message: broken.detail, ...(broken.fix === undefined ? {} : { fix: broken.fix }) } }),
+    ...(broken === undefined
+      ? {}
+      : { error: { code: broken.code ?? 'HOP_BROKEN', message: broken.detail, ...(broken.fix === undefined ? {} : { fix: broken.fix }) } }),
   };
   if (broken === undefined) out.result(body);
   else out.badResult(body);

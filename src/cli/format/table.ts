@@ -7,7 +7,11 @@ import { oneLine, pad, width } from './text.ts';
 export function table(headings: readonly string[], rows: readonly (readonly string[])[], head: (text: string) => string): string {
   const cells = rows.map((row) => headings.map((_, i) => oneLine(row[i] ?? '', i === headings.length - 1 ? 160 : 48)));
   const widths = headings.map((heading, i) => Math.max(width(heading), ...cells.map((row) => width(row[i] ?? ''))));
-  const line = (row: readonly string[]): string => row.map((cell, i) => (i === row.length - 1 ? cell : pad(cell, widths[i] ?? 0))).join('  ').trimEnd();
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : pad(cell, widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd();
   return [head(line(headings)), ...cells.map(line)].join('\n');
 }
 

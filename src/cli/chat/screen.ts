@@ -1,0 +1,134 @@
+import type { Writer } from '../env.ts';
+import { width } from '../format/text.ts';
+
+const CLEAR_BELOW = '\u001b[J';
+const PROMPT = '› ';
+
+/**
+ * A terminal in which finished lines scroll away above, and a small live block stays at the bottom: the unfinished line of an answer and
+ * the line that is being typed. Only the live block is ever redrawn, so that what scrolled away can be selected and copied.
+ */
+export class Screen {
+  readonly #out: Writer;
+  readonly #paintPrompt: (text: string) => string;
+  /** The unfinished line of the answer that is being written. */
+  #partial = '';
+  #input = { text: '', column: 0 };
+  /** Rows from the first of the live block to where the cursor is. */
+  #rowsAbove = 0;
+
+  constructor(out: Writer, paintPrompt: (text: string) => string) {
+    this.#out = out;
+    this.#paintPrompt = paintPrompt;
+  }
+
+  /** Finished lines. */
+  print(text: string): void {
+    this.#draw(() => {
+      if (this.#partial !== '') this.#finishPartial();
+      this.#out.write(`${text}\n`);
+    });
+  }
+
+  /** More of an answer: whole rows are written for good, the rest stays live. */
+  stream(text: string): void {
+    this.#draw(() => {
+      const rows = wrap(this.#partial + text, Math.max(10, this.#columns));
+      this.#partial = rows.pop() ?? '';
+      for (const row of rows) this.#out.write(`${row}\n`);
+    });
+  }
+
+  endStream(): void {
+    if (this.#partial === '') return;
+    this.#draw(() => this.#finishPartial());
+  }
+
+  input(text: string, column: number): void {
+    this.#draw(() => {
+      this.#input = { text, column };
+    });
+  }
+
+  /** Takes the live block away; the cursor stands at the start of an empty line. */
+  leave(): void {
+    this.#erase();
+    if (this.#partial !== '') this.#finishPartial();
+  }
+
+  get #columns(): number {
+    return this.#out.columns;
+  }
+
+  #finishPartial(): void {
+    this.#out.write(`${this.#partial}\n`);
+    this.#partial = '';
+  }
+
+  #draw(change: () => void): void {
+    this.#erase();
+    change();
+    const columns = this.#columns;
+    // A line that is too long for the row shows the part around the cursor.
+    const room = Math.max(4, columns - width(PROMPT) - 1);
+    const { text, column } = visible(this.#input, room);
+    if (this.#partial !== '') this.#out.write(`${this.#partial}\n`);
+    this.#rowsAbove = this.#partial === '' ? 0 : 1;
+    this.#out.write(`${this.#paintPrompt(PROMPT)}${text}\r\u001b[${width(PROMPT) + column}C`);
+  }
+
+  #erase(): void {
+    this.#out.write(`\r${this.#rowsAbove > 0 ? `\u001b[${this.#rowsAbove}A` : ''}${CLEAR_BELOW}`);
+    this.#rowsAbove = 0;
+  }
+}
+
+/** The window of a long line that holds the cursor. */
+function visible(input: { text: string; column: number }, room: number): { text: string; column: number } {
+  if (width(input.text) <= room) return input;
+  const start = Math.max(0, input.column - room + 1);
+  let skipped = 0;
+  let shown = '';
+  for (const char of input.text) {
+    const w = width(char);
+    if (skipped < start) skipped += w;
+    else if (width(shown) + w <= room) shown += char;
+    else break;
+  }
+  return { text: shown, column: input.column - skipped };
+}
+
+/** Rows of at most `columns`, broken at spaces where that is possible. The last may be empty: the text ended with a line end. */
+export function wrap(text: string, columns: number): string[] {
+  const rows: string[] = [];
+  for (const line of text.split('\n')) {
+    let row = '';
+    let rowWidth = 0;
+    for (const piece of line.split(/(?<= )|(?=[\u2e80-\u9fff\uac00-\ud7a3\uff00-\uff60])/)) {
+      const w = width(piece);
+      if (rowWidth + width(piece.trimEnd()) > columns && row !== '') {
+        rows.push(row.trimEnd());
+        row = '';
+        rowWidth = 0;
+      }
+      if (w <= columns) {
+        row += piece;
+        rowWidth += w;
+        continue;
+      }
+      // A word longer than the row is cut.
+      for (const char of piece) {
+        const c = width(char);
+        if (rowWidth + c > columns) {
+          rows.push(row);
+          row = '';
+          rowWidth = 0;
+        }
+        row += char;
+        rowWidth += c;
+      }
+    }
+    rows.push(row);
+  }
+  return rows;
+}

@@ -1,0 +1,106 @@
+import { readSecretFile } from '../../config/secrets.ts';
+import { UserError } from '../../lib/errors.ts';
+import type { Run } from '../command.ts';
+import type { Context } from '../context.ts';
+import { EXIT } from '../exit-codes.ts';
+import { tryOpen } from '../gateway.ts';
+import { adminTarget } from '../target.ts';
+import { usage } from '../usage.ts';
+
+const MAX_PASSWORD_BYTES = 4096;
+/** Running answers end first (30 s), then the store closes. */
+const STOP_DEADLINE_MS = 45_000;
+
+/** `openclaw gateway`: runs the gateway in this terminal until it is told to stop. Flags beat environment and config. */
+export const run: Run = async (context) => {
+  const { flags, out, env, paths } = context;
+  const port = flags.int('port', { min: 0, max: 65_535 });
+  const token = flags.text('token');
+  if (token !== undefined)
+    out.warn('--token is visible to every user of this machine in the process list; OPENCLAW_GATEWAY_TOKEN or the config is not.');
+  const password = await passwordOf(context);
+  const given = (path: string, name: string): Record<string, unknown> => {
+    const value = flags.text(name);
+    return value === undefined ? {} : { [path]: value };
+  };
+  const config = {
+    ...given('gateway.bind', 'bind'),
+    ...given('gateway.auth.mode', 'auth'),
+    ...given('gateway.tailscale.mode', 'tailscale'),
+    ...(flags.on('tailscale-reset-on-exit') ? { 'gateway.tailscale.resetOnExit': true } : {}),
+    // Port 0 (take a free one) is no setting that could stand in the file.
+    ...(port === undefined || port === 0 ? {} : { 'gateway.port': port }),
+  };
+  if (flags.on('force')) await stopOwn(context);
+  const { runGateway } = await import('../../gateway/start.ts');
+  return runGateway({
+    paths,
+    env: env.vars,
+    flags: { config, port, token, password, verbose: flags.on('verbose') },
+    firstRun: flags.on('first-run'),
+    out: { info: (line) => out.line(line), error: (line) => out.note(line) },
+  });
+};
+
+async function passwordOf({ flags, out }: Context): Promise<string | undefined> {
+  const file = flags.text('password-file');
+  const password = flags.text('password');
+  if (file !== undefined && password !== undefined)
+    throw usage('--password and --password-file exclude each other', 'openclaw gateway --password-file ~/.openclaw/password');
+  if (password !== undefined) {
+    out.warn('--password is visible to every user of this machine in the process list; use --password-file or OPENCLAW_GATEWAY_PASSWORD.');
+    return password;
+  }
+  if (file === undefined) return undefined;
+  const read = await readSecretFile(file, MAX_PASSWORD_BYTES);
+  if (!read.ok) throw new UserError('PASSWORD_FILE', `--password-file ${file}: ${read.error}`, { fix: `chmod 600 ${file}` });
+  const text = read.value.replace(/\r?\n$/, '');
+  if (text === '') throw new UserError('PASSWORD_FILE', `--password-file ${file} is empty.`, { fix: `Write the password into ${file}` });
+  return text;
+}
+
+/** `--force`: the gateway that answers on this state dir's admin socket is ours, and only that one is asked to stop. */
+async function stopOwn(context: Context): Promise<void> {
+  const { out, env } = context;
+  const target = await adminTarget(context);
+  if (target === undefined) return;
+  const opened = await tryOpen(context, { scopes: [], device: 'have', only: target });
+  if (!opened.ok) return;
+  const { client } = opened.value;
+  const gone = new Promise<boolean>((resolve) => {
+    env.clock.after(STOP_DEADLINE_MS, () => resolve(false));
+    client.onState(({ kind }) => {
+      if (kind !== 'open') resolve(true);
+    });
+  });
+  const answer = await client.request('gateway.stop', {}, { timeoutMs: 10_000 });
+  const pid = answer.ok ? answer.value.pid : undefined;
+  out.note(`stopping the running gateway${pid === undefined ? '' : ` (PID ${pid})`} …`);
+  const keep = env.keepAlive();
+  const isGone = (await gone) && (pid === undefined || (await exited(context, pid)));
+  keep();
+  client.close();
+  if (isGone) return;
+  throw new UserError(
+    'GATEWAY_STILL_RUNNING',
+    `the running gateway${pid === undefined ? '' : ` (PID ${pid})`} did not stop within ${STOP_DEADLINE_MS / 1000} s.`,
+    {
+      fix: 'openclaw gateway status',
+      exitCode: EXIT.failure,
+    },
+  );
+}
+
+/** Waits until a process is gone, asking only (signal 0). */
+async function exited({ env }: Context, pid: number): Promise<boolean> {
+  const end = env.clock.monotonic() + STOP_DEADLINE_MS;
+  while (env.clock.monotonic() < end) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      return true;
+    }
+    await new Promise<void>((resolve) => env.clock.after(50, resolve));
+  }
+  return false;
+}
