@@ -7,7 +7,7 @@
  * those of the build before stay, because a gateway that is running has not loaded all of its own yet.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build, type OutputChunk } from 'rolldown';
 
@@ -19,8 +19,10 @@ const LICENCES = 'THIRD-PARTY-LICENSES.txt';
 // As long as the id that replaces it, so that source maps stay true.
 const BUILD_ID = '@build-id-@@';
 
-if (existsSync(ENTRY)) await main();
-else console.warn('Nothing to build yet: src/cli/main.ts is not there.');
+await main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});
 
 async function main(): Promise<void> {
   const started = performance.now();
