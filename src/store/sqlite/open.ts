@@ -29,7 +29,7 @@ export interface OpenOptions {
   readonly clock?: Clock;
 }
 
-/** After an unclean end a file up to this size (bytes) is checked while opening: 3 ms. A larger one is checked by `doctor`. */
+/** After an unclean end a file up to this size (bytes) is checked while opening: 3 ms. A larger one only when asked (`integrityCheck`). */
 const CHECK_AT_OPEN_MAX = 8 * 1024 * 1024;
 /** How long (ms) a statement waits for another process's lock. There is none of ours (instance lock); it blocks the loop. */
 const BUSY_TIMEOUT_MS = 500;
