@@ -1,5 +1,4 @@
 import { err, ok, type Result } from '../lib/result.ts';
-import type { KeyPath } from './key-path.ts';
 
 /** A value in the text of a JSON5 file, by its offsets (UTF-16, `end` exclusive). */
 export type DocNode = DocObject | DocArray | DocScalar;
@@ -127,13 +126,3 @@ function buildTree(tokens: readonly Token[], readKey: (source: string) => string
 
 /** The last entry of that name: where a name stands twice, JSON5 takes the later. */
 export const entryOf = (node: DocObject, key: string): DocEntry | undefined => node.entries.findLast((entry) => entry.key === key);
-
-/** The value at a place of the text. */
-export function nodeAt(root: DocNode, keys: KeyPath): DocNode | undefined {
-  let node: DocNode | undefined = root;
-  for (const key of keys) {
-    if (typeof key === 'number') node = node?.kind === 'array' ? node.entries[key]?.value : undefined;
-    else node = node?.kind === 'object' ? entryOf(node, key)?.value : undefined;
-  }
-  return node;
-}

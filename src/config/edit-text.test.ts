@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import JSON5 from 'json5';
 import { describe, expect, test } from 'vitest';
 import { parseDocument } from './document.ts';
-import { applyEdits, editsBetween, parseValueText } from './edit-text.ts';
+import { applyEdits, editsBetween } from './edit-text.ts';
 import { sameJson, valueAt } from './tree.ts';
 
 const FILE = `// top
@@ -166,7 +166,7 @@ describe('laws of editing', () => {
         const had = await comments(raw);
         return sameJson(wasSet, value) && (replaced ? kept.length <= had.length : sameJson(kept, had));
       }),
-      { numRuns: 1500 },
+      { numRuns: 800 },
     );
   });
 
@@ -177,7 +177,7 @@ describe('laws of editing', () => {
         const back = await edited(there, { op: 'unset', path: [key] });
         return sameJson(JSON5.parse(back), JSON5.parse(raw)) && sameJson(await comments(back), await comments(raw));
       }),
-      { numRuns: 1000 },
+      { numRuns: 500 },
     );
   });
 
@@ -219,25 +219,4 @@ describe('laws of editing', () => {
 test('CF-21 a text that the tokenizer does not understand is refused, not damaged', async () => {
   const result = await applyEdits('{\\u0068: 1}', [{ op: 'set', path: 'a', value: 1 }]);
   expect(result.ok ? undefined : result.error.code).toBe('EDIT_TEXT');
-});
-
-describe('parseValueText', () => {
-  test.each([
-    ['18790', 18790],
-    ['true', true],
-    ['lan', 'lan'],
-    ['"18790"', '18790'],
-    ["['a', 'b']", ['a', 'b']],
-    ['{mode: "token"}', { mode: 'token' }],
-    ['NaN', 'NaN'],
-    ['', ''],
-    ['ws://host:1', 'ws://host:1'],
-  ])('CF-22 %s', async (text, value) => {
-    expect(await parseValueText(text)).toEqual({ ok: true, value });
-  });
-
-  test('CF-22 with --strict-json a bare word is refused', async () => {
-    expect((await parseValueText('lan', { strict: true })).ok).toBe(false);
-    expect(await parseValueText('"lan"', { strict: true })).toEqual({ ok: true, value: 'lan' });
-  });
 });

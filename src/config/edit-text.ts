@@ -62,22 +62,6 @@ export async function applyEdits(raw: string, edits: readonly ConfigEdit[]): Pro
   return ok(text);
 }
 
-/**
- * A value as it is typed at a shell: JSON5 where it is that, else the text itself.
- *
- * @param options.strict it must be JSON5 (`--strict-json`)
- */
-export async function parseValueText(text: string, options: { readonly strict?: boolean } = {}): Promise<Result<unknown, string>> {
-  const parsed = await parseJson5(text);
-  if (parsed.ok) {
-    const sound = plainValue(parsed.value);
-    if (sound.ok || options.strict) return sound;
-  }
-  if (options.strict && !parsed.ok)
-    return err(`is not JSON5 (column ${parsed.error.column}: ${parsed.error.message}); a text needs quotes: '"…"'`);
-  return ok(text);
-}
-
 /** The edits that turn one tree into another, leaf by leaf, so that comments survive. Lists are replaced as a whole. */
 export function editsBetween(before: unknown, after: unknown, at: KeyPath = []): ConfigEdit[] {
   if (sameJson(before, after)) return [];

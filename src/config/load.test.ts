@@ -302,7 +302,7 @@ describe('bad input', () => {
         ),
         async (text) => typeof (await parseJson5(text)).ok === 'boolean',
       ),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -339,7 +339,7 @@ describe('bad input', () => {
           ['none', 'token', 'password', 'trusted-proxy', undefined].includes(config.gateway.auth.mode)
         );
       }),
-      { numRuns: 1000 },
+      { numRuns: 500 },
     );
   });
 

@@ -1,20 +1,4 @@
-import {
-  bool,
-  type Complaint,
-  either,
-  type Infer,
-  int,
-  list,
-  map,
-  num,
-  object,
-  oneOf,
-  open,
-  optional,
-  type SecretInput,
-  secret,
-  str,
-} from './spec.ts';
+import { bool, type Complaint, either, type Infer, int, list, map, num, object, oneOf, open, optional, secret, str } from './spec.ts';
 
 const MiB = 1024 * 1024;
 
@@ -755,18 +739,9 @@ export const CONFIG = object(
 );
 
 export type Config = Infer<typeof CONFIG>;
-export type GatewayConfig = Config['gateway'];
-export type GatewayAuthConfig = GatewayConfig['auth'];
-export type GatewayRemoteConfig = GatewayConfig['remote'];
-export type ModelsConfig = Config['models'];
-export type ProviderConfig = ModelsConfig['providers'][string];
 export type AgentsConfig = Config['agents'];
 export type AgentConfig = AgentsConfig['list'][number];
-export type ToolsConfig = Config['tools'];
-export type SessionConfig = Config['session'];
-export type LoggingConfig = Config['logging'];
 export type SecretsConfig = Config['secrets'];
-export type { SecretInput };
 
 /** Variables that no key of the file stands for, for help and docs. */
 export const ENV_VARIABLES: readonly { readonly name: string; readonly doc: string }[] = [
