@@ -35,6 +35,10 @@ describe('NET-9 tailnet', () => {
     const interfaces = [at('ppp0', '100.70.0.1'), at('utun4', '100.101.102.103')];
     expect(hosts(planBind({ mode: 'tailnet', port: 18789, interfaces }))).toEqual(['100.101.102.103']);
   });
+  test('knows an interface of another name by its tailnet IPv6', () => {
+    const interfaces = [at('ppp0', '100.70.0.1'), at('vpn7', '100.101.102.103'), at('vpn7', 'fd7a:115c:a1e0::9')];
+    expect(hosts(planBind({ mode: 'tailnet', port: 18789, interfaces }))).toEqual(['100.101.102.103', 'fd7a:115c:a1e0::9']);
+  });
   test('takes another interface’s 100.64/10 address where there is nothing better', () => {
     expect(hosts(planBind({ mode: 'tailnet', port: 1, interfaces: [...lo, at('veth1', '100.64.0.9')] }))).toEqual(['100.64.0.9']);
   });

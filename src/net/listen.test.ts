@@ -149,6 +149,7 @@ describe('NET-23 the admin socket', { skip: process.platform === 'win32' }, () =
     const path = join(root, 'admin.sock');
     const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => console.log('up'))`;
     const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    closers.push(() => child.kill('SIGKILL'));
     await once(child.stdout, 'data');
     expect(await listenUnix(served(), path)).toMatchObject({ ok: false, error: { code: 'SOCKET_IN_USE' } });
     child.kill('SIGKILL');

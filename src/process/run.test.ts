@@ -107,6 +107,15 @@ describe('NET-30 run', () => {
     await until(async () => !(await isAlive(pid)));
   });
 
+  test('a grandchild that let go of the pipes does not stay either', async () => {
+    const result = await go(
+      js("console.log(require('node:child_process').spawn('sleep', ['600'], { stdio: 'ignore' }).pid); process.exit(0)"),
+    );
+    const pid = Number(result.ok && result.value.stdout);
+    expect(pid).toBeGreaterThan(0);
+    await until(async () => !(await isAlive(pid)));
+  });
+
   test('a guard knows the group from start to end', async () => {
     const calls: string[] = [];
     const guard = {

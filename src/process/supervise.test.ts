@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -10,7 +10,11 @@ import { type Supervised, type SupervisedState, type SuperviseSpec, supervise } 
 
 const env = { PATH: '/usr/bin:/bin' };
 const made: Supervised[] = [];
+const children: ChildProcess[] = [];
+/** Ends with the test, however that ends. */
+const atEnd = (child: ChildProcess): void => void children.push(child);
 afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
   await Promise.all(made.splice(0).map((each) => each.stop()));
 });
 
@@ -189,6 +193,7 @@ describe('NET-34 no orphans', { skip: process.platform === 'win32' }, () => {
       part.start();
       setInterval(() => {}, 1000);`;
     const parent = spawn(process.execPath, ['--input-type=module', '-e', parentScript], { stdio: ['ignore', 'pipe', 'inherit'] });
+    atEnd(parent);
     const [line] = (await once(createInterface(parent.stdout), 'line')) as [string];
     const pids = line.split(' ').map(Number);
     for (const pid of pids) expect(await isGone(pid)).toBe(false);
@@ -224,6 +229,7 @@ describe('NET-34 no orphans', { skip: process.platform === 'win32' }, () => {
         setInterval(() => {}, 1000);
       }, 20);`;
     const parent = spawn(process.execPath, ['--input-type=module', '-e', parentScript], { stdio: ['ignore', 'pipe', 'inherit'] });
+    atEnd(parent);
     const [line] = (await once(createInterface(parent.stdout), 'line')) as [string];
     const [kept = 0, released = 0] = line.split(' ').map(Number);
     parent.kill('SIGKILL');
@@ -249,6 +255,7 @@ describe('NET-35 who a process is', { skip: process.platform === 'win32' }, () =
     expect(await isRunning(self)).toBe(true);
     expect(await isRunning({ ...self, started: `${self.started}0` })).toBe(false);
     const child = spawn('sleep', ['600'], { stdio: 'ignore' });
+    atEnd(child);
     await once(child, 'spawn');
     const identity = await identityOf(child.pid ?? 0);
     expect(identity?.pid).toBe(child.pid);
