@@ -97,16 +97,17 @@ export function resolveCredentials(question: CredentialQuestion): Result<Resolve
   const override = question.urlOverride ?? 'none';
   if (override === 'cli') return err(NEEDS_CREDENTIALS);
 
-  const token = firstOf(slots(role, 'token', override), sources);
-  const password = firstOf(slots(role, 'password', override), sources);
-  const unresolved = blocking(question, token, password);
+  const foundToken = firstOf(question, 'token', override);
+  const foundPassword = firstOf(question, 'password', override);
+  const unresolved = blocking(question, foundToken, foundPassword);
   if (unresolved !== undefined) return err(unavailable(unresolved));
+  const [token, password] = [foundToken.value, foundPassword.value];
   // A probe of the remote one shows its password only where there is no token.
   const found = {
     ...sourced('token', token),
     ...(role === 'probe-remote' && token.state === 'value' ? {} : sourced('password', password)),
   };
-  if (override === 'none' && wantsGenerated(question, token, password)) {
+  if (override === 'none' && wantsGenerated(question, foundToken, foundPassword)) {
     if (sources.generatedToken.state === 'unresolved') return err(unavailable(sources.generatedToken));
     return ok({ ...found, ...sourced('token', sources.generatedToken), isExplicit: false });
   }
@@ -115,8 +116,10 @@ export function resolveCredentials(question: CredentialQuestion): Result<Resolve
 }
 
 /** Only where this state dir's own gateway is meant, and only where it has nothing else that its mode could check. */
-const wantsGenerated = ({ role, authMode }: CredentialQuestion, token: SecretValue, password: SecretValue): boolean =>
-  USES_GENERATED.has(role) && token.state === 'unset' && (authMode === 'token' || (authMode === undefined && password.state === 'unset'));
+const wantsGenerated = ({ role, authMode }: CredentialQuestion, token: Found, password: Found): boolean =>
+  USES_GENERATED.has(role) &&
+  token.value.state === 'unset' &&
+  (authMode === 'token' || (authMode === undefined && (password.value.state === 'unset' || password.isFallback)));
 
 /** Where one field of one side comes from; for `openclaw auth explain`. Holds no value. */
 export interface ExplainedField {
@@ -191,20 +194,36 @@ function explainSide(question: CredentialQuestion): readonly ExplainedField[] {
 const slots = (role: CredentialRole, field: Field, override: 'none' | 'cli' | 'env'): readonly Slot[] =>
   override === 'none' ? ORDER[role][field] : override === 'env' ? [ENV[field]] : [];
 
+interface Found {
+  readonly value: SecretValue;
+  /** Meant for a remote gateway, and a local client's last resort: it neither stands in for a broken local field nor stands in its way. */
+  readonly isFallback: boolean;
+}
+
 /** The first that is set; an unresolvable one ends the search as well. */
-const firstOf = (order: readonly Slot[], sources: CredentialSources): SecretValue =>
-  order.map((slot) => slot.of(sources)).find(({ state }) => state !== 'unset') ?? { state: 'unset' };
+function firstOf({ role, sources }: CredentialQuestion, field: Field, override: 'none' | 'cli' | 'env'): Found {
+  for (const slot of slots(role, field, override)) {
+    const value = slot.of(sources);
+    if (value.state !== 'unset') return { value, isFallback: role === 'client-local' && slot === REMOTE[field] };
+  }
+  return { value: { state: 'unset' }, isFallback: false };
+}
 
 /** The reference that stands in the way: of the field that would be used, not of one that is of no account. */
 function blocking(
-  question: CredentialQuestion,
-  token: SecretValue,
-  password: SecretValue,
+  { role, authMode }: CredentialQuestion,
+  token: Found,
+  password: Found,
 ): (SecretValue & { state: 'unresolved' }) | undefined {
-  const isOwn = question.role !== 'client-remote' && question.role !== 'probe-remote';
-  const mode = isOwn ? question.authMode : undefined;
-  if (token.state === 'unresolved' && (mode === undefined || mode === 'token')) return token;
-  if (password.state === 'unresolved' && (mode === 'password' || (mode === undefined && token.state !== 'value'))) return password;
+  const mode = role === 'client-remote' || role === 'probe-remote' ? undefined : authMode;
+  if (token.value.state === 'unresolved') {
+    const isExcused = token.isFallback && password.value.state === 'value';
+    if (mode === 'token' || (mode === undefined && !isExcused)) return token.value;
+  }
+  if (password.value.state === 'unresolved') {
+    const isExcused = token.value.state === 'value' && (password.isFallback || !token.isFallback);
+    if (mode === 'password' || (mode === undefined && !isExcused)) return password.value;
+  }
   return undefined;
 }
 

@@ -1,0 +1,176 @@
+import { describe, expect, test } from 'vitest';
+import { admitted, codeOf, FACTS, OWNER, refused, SECRET, testDoor, testKey } from '../../test/support/door.ts';
+import { isRefusal } from '../protocol/errors.ts';
+import { PENDING } from './approvals.ts';
+import { CODE_LIMITS } from './pairing-codes.ts';
+import type { Principal } from './principal.ts';
+
+const ASK = { auth: { token: SECRET } };
+const messageOf = (answer: unknown): string => (isRefusal(answer) ? answer.error.message : 'done');
+const helper = (...scopes: Principal['scopes'][number][]): Principal => ({
+  ...OWNER,
+  id: 'device:helper',
+  kind: 'device',
+  scopes,
+  deviceId: 'helper',
+});
+
+describe('requests', () => {
+  test('PA-20 the same request keeps its id and is written once; a request that asks for other things is another', async () => {
+    const door = testDoor();
+    const key = testKey();
+    await door.knock(FACTS.remote, ASK, key);
+    const [first] = door.approvals.pending();
+    const writes = door.devices.writes;
+    for (let i = 0; i < 5; i++) await door.knock(FACTS.remote, ASK, key);
+    expect(door.approvals.pending()).toEqual([first]);
+    expect(door.devices.writes).toBe(writes);
+    await door.knock(FACTS.remote, { ...ASK, scopes: ['operator.admin'] }, key);
+    const [second, ...more] = door.approvals.pending();
+    expect(more).toEqual([]);
+    expect(second?.requestId).not.toBe(first?.requestId);
+    expect(messageOf(await door.approvals.approve(first?.requestId, OWNER))).toBe('unknown requestId');
+  });
+
+  test('PA-21 it lives five minutes after it was last repeated, ten at most', async () => {
+    const door = testDoor();
+    const key = testKey();
+    await door.knock(FACTS.remote, ASK, key);
+    const id = door.approvals.pending()[0]?.requestId;
+    for (let minutes = 0; minutes < 9; minutes++) {
+      await door.clock.advance(60_000);
+      await door.knock(FACTS.remote, ASK, key);
+    }
+    expect(door.approvals.pending()[0]?.requestId).toBe(id);
+    await door.clock.advance(60_000);
+    expect(door.approvals.pending()).toEqual([]);
+    await door.knock(FACTS.remote, ASK, key);
+    expect(door.approvals.pending()[0]?.requestId).not.toBe(id);
+    await door.clock.advance(PENDING.slidingMs);
+    expect(door.approvals.pending()).toEqual([]);
+  });
+
+  test('PA-22 ten wait per address, a hundred in all', async () => {
+    const door = testDoor();
+    const from = (address: string) => ({ ...FACTS.remote, peer: { address } });
+    for (let i = 0; i < PENDING.perSource; i++)
+      expect(codeOf(await door.knock(from('192.0.2.1'), ASK, testKey()))).toBe('PAIRING_REQUIRED');
+    const full = refused(await door.knock(from('192.0.2.1'), ASK, testKey()));
+    expect(full.error).toMatchObject({ retryable: true, details: { code: 'AUTH_RATE_LIMITED' } });
+    for (let i = PENDING.perSource; i < PENDING.total; i++) await door.knock(from(`192.0.2.${2 + Math.floor(i / 10)}`), ASK, testKey());
+    expect(door.approvals.pending()).toHaveLength(PENDING.total);
+    expect(codeOf(await door.knock(from('198.51.100.1'), ASK, testKey()))).toBe('AUTH_RATE_LIMITED');
+  });
+});
+
+describe('answers', () => {
+  test('PA-23 approve: paired with what was asked, told to listeners, and the device gets in', async () => {
+    const door = testDoor();
+    const key = testKey();
+    await door.knock(FACTS.remote, ASK, key);
+    const id = door.approvals.pending()[0]?.requestId;
+    const answer = await door.approvals.approve(undefined, OWNER);
+    expect(answer).toMatchObject({
+      requestId: id,
+      device: { deviceId: key.id, approvedVia: 'socket', roles: [{ role: 'operator', scopes: ['operator.read', 'operator.write'] }] },
+    });
+    expect(door.events.at(-1)).toEqual({ kind: 'resolved', requestId: id, deviceId: key.id, decision: 'approved', ts: door.clock.now() });
+    expect(door.approvals.pending()).toEqual([]);
+    expect(admitted(await door.knock(FACTS.remote, ASK, key)).handout).toBeDefined();
+  });
+
+  test('PA-24 without an id it refuses when more than one waits, and when none does', async () => {
+    const door = testDoor();
+    expect(messageOf(await door.approvals.approve(undefined, OWNER))).toBe('no device waits for approval');
+    for (const _ of [1, 2]) await door.knock(FACTS.remote, ASK, testKey());
+    expect(messageOf(await door.approvals.approve(undefined, OWNER))).toBe('2 devices wait; say which one');
+    expect(messageOf(await door.approvals.approve('nope', OWNER))).toBe('unknown requestId');
+  });
+
+  test('PA-25 nobody hands out what it does not hold', async () => {
+    const door = testDoor();
+    const key = testKey();
+    await door.knock(FACTS.remote, { ...ASK, scopes: ['operator.admin'] }, key);
+    const id = door.approvals.pending()[0]?.requestId;
+    const weak = helper('operator.pairing', 'operator.write');
+    expect(messageOf(await door.approvals.approve(id, weak))).toBe('missing scope: operator.admin');
+    await door.approvals.approve(id, OWNER);
+    expect(messageOf(await door.approvals.rotate(key.id, 'operator', undefined, weak))).toBe('missing scope: operator.admin');
+    expect(messageOf(await door.approvals.rotate(key.id, 'operator', ['operator.read'], weak))).toBe('done');
+    expect(messageOf(await door.approvals.revoke(key.id, 'operator', weak))).toBe('missing scope: operator.admin');
+    expect(messageOf(await door.approvals.remove(key.id, weak))).toBe('missing scope: operator.admin');
+    expect(messageOf(await door.approvals.remove(key.id, { ...weak, deviceId: key.id }))).toBe('done');
+    const roles = [{ role: 'operator', scopes: ['operator.admin'] }] as const;
+    expect(messageOf(await door.approvals.issueCode({ kind: 'link', roles }, weak))).toBe('missing scope: operator.admin');
+  });
+
+  test('PA-26 reject: gone, told to listeners; the next knock is a new request', async () => {
+    const door = testDoor();
+    const key = testKey();
+    await door.knock(FACTS.remote, ASK, key);
+    const id = door.approvals.pending()[0]?.requestId ?? '';
+    expect(await door.approvals.reject(id)).toEqual({ requestId: id, deviceId: key.id });
+    expect(door.events.at(-1)).toMatchObject({ kind: 'resolved', decision: 'rejected' });
+    expect(messageOf(await door.approvals.reject(id))).toBe('unknown requestId');
+    await door.knock(FACTS.remote, ASK, key);
+    expect(door.approvals.pending()[0]?.requestId).not.toBe(id);
+  });
+
+  test('PA-27 a scope upgrade keeps what was approved and adds what was asked', async () => {
+    const door = testDoor();
+    const key = testKey();
+    await door.knock(FACTS.neighbour, { ...ASK, scopes: ['operator.approvals'] }, key);
+    await door.approvals.approve(undefined, OWNER);
+    expect(door.devices.device(key.id)?.roles).toEqual([
+      { role: 'operator', scopes: ['operator.approvals', 'operator.read', 'operator.write'] },
+    ]);
+  });
+
+  test('PA-28 rotate: the old token is dead, the new one is worth what was said, connections are told to close', async () => {
+    const door = testDoor();
+    const key = testKey();
+    const old = admitted(await door.knock(FACTS.local, ASK, key)).handout?.deviceToken;
+    const answer = await door.approvals.rotate(key.id, 'operator', ['operator.read'], OWNER);
+    if (isRefusal(answer)) throw new Error(answer.error.message);
+    expect(answer).toMatchObject({ deviceId: key.id, role: 'operator', scopes: ['operator.read'], rotatedAtMs: door.clock.now() });
+    expect(door.events.at(-1)).toMatchObject({ kind: 'revoked', deviceId: key.id, role: 'operator' });
+    expect(codeOf(await door.knock(FACTS.remote, { auth: { deviceToken: old } }, key))).toBe('AUTH_DEVICE_TOKEN_MISMATCH');
+    expect(admitted(await door.knock(FACTS.remote, { auth: { deviceToken: answer.token } }, key)).principal.scopes).toEqual([
+      'operator.read',
+    ]);
+    expect(messageOf(await door.approvals.rotate(key.id, 'operator', ['operator.admin'], OWNER))).toContain('not approved');
+    expect(messageOf(await door.approvals.rotate(key.id, 'node', undefined, OWNER))).toBe('unknown deviceId/role');
+  });
+
+  test('PA-29 revoke: the token is dead, the device may come back with the secret', async () => {
+    const door = testDoor();
+    const key = testKey();
+    const old = admitted(await door.knock(FACTS.local, ASK, key)).handout?.deviceToken;
+    expect(await door.approvals.revoke(key.id, 'operator', OWNER)).toMatchObject({ deviceId: key.id, role: 'operator' });
+    expect(codeOf(await door.knock(FACTS.remote, { auth: { deviceToken: old } }, key))).toBe('AUTH_DEVICE_TOKEN_MISMATCH');
+    expect(codeOf(await door.knock(FACTS.remote, ASK, key))).toBe('admitted');
+    expect(messageOf(await door.approvals.revoke('nope', 'operator', OWNER))).toBe('unknown deviceId/role');
+  });
+
+  test('PA-30 node is approved always, also with the secret and locally; then needs no more', async () => {
+    const door = testDoor();
+    const key = testKey();
+    const ask = { ...ASK, role: 'node', scopes: [] };
+    expect(codeOf(await door.knock(FACTS.local, ask, key))).toBe('PAIRING_REQUIRED');
+    await door.approvals.approve(undefined, helper('operator.pairing'));
+    const one = admitted(await door.knock(FACTS.remote, ask, key, 3));
+    expect(one.principal).toMatchObject({ role: 'node', scopes: [] });
+    expect(one.handout?.role).toBe('node');
+    // The same key asks for another role: that is another approval.
+    expect(refused(await door.knock(FACTS.remote, ASK, key)).error.details).toMatchObject({ reason: 'role-upgrade' });
+  });
+
+  test('PA-31 at most 32 codes wait', async () => {
+    const door = testDoor();
+    const options = { kind: 'link', roles: [{ role: 'operator', scopes: ['operator.read'] }] } as const;
+    for (let i = 0; i < CODE_LIMITS.live; i++) expect(messageOf(await door.approvals.issueCode(options, OWNER))).toBe('done');
+    expect(messageOf(await door.approvals.issueCode(options, OWNER))).toContain('too many');
+    await door.clock.advance(CODE_LIMITS.maxTtlMs);
+    expect(messageOf(await door.approvals.issueCode(options, OWNER))).toBe('done');
+  });
+});
