@@ -138,7 +138,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
 
   // ── runs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  function enqueue(record: RunRecord, request: TurnRequest): void {
+  function activate(record: RunRecord, request: TurnRequest): ActiveRun {
     const entry: ActiveRun = {
       runId: record.runId,
       sessionKey: record.sessionKey,
@@ -156,8 +156,9 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       seq: 0,
     };
     active.set(entry.runId, entry);
-    lanes.add(entry.sessionKey, entry.runId, () => perform(entry));
+    return entry;
   }
+  const enqueue = (entry: ActiveRun): void => lanes.add(entry.sessionKey, entry.runId, () => perform(entry));
 
   /** One run, from its turn in the lane to its durable end. Never rejects. */
   async function perform(run: ActiveRun): Promise<void> {
@@ -328,9 +329,10 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
         preview: oneLine(request.message, PREVIEW_CHARS),
       });
       if (accepted.kind === 'known') return known(accepted.run, digest);
-      enqueue(accepted.run, request);
+      const entry = activate(accepted.run, request);
       tellWritten({ entries: [accepted.entry], session: accepted.session });
       tellChanged(accepted.created ? 'create' : 'send', accepted.session);
+      enqueue(entry);
       return { status: 'started', runId: request.runId };
     } catch (thrown) {
       log.error('a message could not be stored', { error: messageOf(thrown) });
@@ -478,7 +480,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
 
   for (const { run: record, request } of store.unfinishedRuns()) {
     if (record.status === 'queued') {
-      enqueue(record, request);
+      enqueue(activate(record, request));
       continue;
     }
     const entries = recoveryEntries(store.entriesOfRun(record.sessionId, record.runId), store.journal(record.runId), clock.now());

@@ -75,23 +75,25 @@ const SERVER_NAMES = { ollama: 'Ollama', lmstudio: 'LM Studio', llamacpp: 'llama
 
 function found({ servers, keyNames, python }: GuideFacts, language: Language): string {
   const t = TEXTS[language];
-  const lines = servers.map((probe) => {
-    const name = SERVER_NAMES[probe.spec.kind];
-    const port = URL.canParse(probe.spec.url) ? new URL(probe.spec.url).port : '';
-    switch (probe.state) {
-      case 'found':
-        return t.serverEmpty(name, port);
-      case 'foreign':
-        return t.serverForeign(name, port, probe.uid);
-      case 'other':
-        return t.serverOther(name, port);
-      case 'nothing':
-        return t.serverNone(name, port);
-    }
-  });
+  const lines = servers.map((probe) => serverLine(probe, t));
   lines.push(keyNames.length > 0 ? t.keys(keyNames) : t.noKeys);
   lines.push(python.found ? t.python(python.text) : t.noPython(python.text));
   return `${t.foundHere}\n${lines.map((line) => `- ${line}`).join('\n')}`;
+}
+
+function serverLine(probe: Probe, t: Texts): string {
+  const name = SERVER_NAMES[probe.spec.kind];
+  const port = URL.canParse(probe.spec.url) ? new URL(probe.spec.url).port : '';
+  switch (probe.state) {
+    case 'found':
+      return t.serverEmpty(name, port);
+    case 'foreign':
+      return t.serverForeign(name, port, probe.uid);
+    case 'other':
+      return t.serverOther(name, port);
+    case 'nothing':
+      return t.serverNone(name, port);
+  }
 }
 
 interface Texts {
