@@ -102,6 +102,17 @@ describe('redaction', () => {
     expect(result.ok ? 'restored' : result.error.path).toBe(path);
   });
 
+  test.each([
+    ['a comment of one long word', `{} // ${'a'.repeat(2_000_000)}`],
+    ['a comment of many dots', `{} // ${'a.'.repeat(1_000_000)}`],
+    ['a text of many schemes', `{ x: "${'a+'.repeat(500_000)}" }`],
+    ['a long name', `{ ${'maxtokenX'.repeat(100_000)}: "x" }`],
+  ])('CF-31 %s takes no time to speak of', async (_name, raw) => {
+    const start = performance.now();
+    expect((await redactRaw(raw)).length).toBeGreaterThan(0);
+    expect(performance.now() - start).toBeLessThan(5_000);
+  });
+
   test('CF-32 a changed comment with the mark in it is refused', async () => {
     const result = await restoreRedacted(`{ /* token: ${REDACTED} or so */ }`, '{ /* token: abc */ }');
     expect(result.ok).toBe(false);

@@ -15,7 +15,8 @@ export const REDACTED = '__OPENCLAW_REDACTED__';
 const SECRET_NAME =
   /(^|[a-z_-])(token|password|passwd|passphrase|secret|credentials?|cookie|authorization|bearer|signature|webhookurl)s?$|(api|private|access|signing|encryption|service|account|auth|bot|app|secret)[_-]?key(s|base64|id|file)?$|^key$|^(pwd|pass|auth|dsn)$|secret|password|apikey|privatekey/i;
 const COUNT_NAME = /^(max|min|context|total|input|output|prompt|completion|reserve|keep|budget|num|target)[a-z_-]*tokens?([A-Z_].*)?$/i;
-const looksSecret = (name: string): boolean => SECRET_NAME.test(name) && !COUNT_NAME.test(name);
+// Nobody names a setting at such length; what it is is not worth a regular expression's time.
+const looksSecret = (name: string): boolean => name.length > 200 || (SECRET_NAME.test(name) && !COUNT_NAME.test(name));
 
 /** Whether a text at this place is a secret: by the table, and where it knows nothing, by the names on the way. */
 export function isSensitive(keys: KeyPath): boolean {
@@ -33,7 +34,7 @@ export function isSensitive(keys: KeyPath): boolean {
 // Credentials inside a text that is no secret as a whole: URLs with a user part, or with a key in their query.
 function redactWithin(text: string): string {
   return text
-    .replace(/\b((?!ssh:)[a-z][a-z0-9+.-]*:\/\/)[^/?#\s@"']+@/gi, `$1${REDACTED}@`)
+    .replace(/\b((?!ssh:)[a-z][a-z0-9+.-]{0,30}:\/\/)[^/?#\s@"']+@/gi, `$1${REDACTED}@`)
     .replace(/\b(ssh:\/\/[^/?#\s@:"']+):[^/?#\s@"']+@/gi, `$1:${REDACTED}@`)
     .replace(/([?&#](?:[a-z_-]*token|key|api_?key|password|secret|sig|signature)=)[^&#\s"']+/gi, `$1${REDACTED}`);
 }
@@ -79,7 +80,7 @@ export async function redactRaw(raw: string): Promise<string> {
 // `// token: "abc"`: a line that was commented out still holds its secret.
 const redactComment = (text: string): string =>
   redactWithin(text).replace(
-    /(["']?)([A-Za-z_][\w-]*)\1(\s*[:=]\s*)("[^"\n]*"|'[^'\n]*'|[^\s,;}\])]+)/g,
+    /(["']?)\b([A-Za-z_][\w-]{0,63})\1(\s{0,8}[:=]\s{0,8})("[^"\n]*"|'[^'\n]*'|[^\s,;}\])]+)/g,
     (whole, quote: string, name: string, sign: string, value: string) => {
       if (
         !looksSecret(name) ||
