@@ -85,7 +85,7 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
     server.on('request', (request, response) => onRequest(request, response, false));
     // Whoever asks before sending a body is answered before the body.
     server.on('checkContinue', (request, response) => onRequest(request, response, true));
-    server.on('checkExpectation', (request, response) => {
+    server.on('checkExpectation', (_request, response) => {
       refuseEarly(response, { status: 417, message: 'Expectation Failed', type: 'invalid_request_error' });
     });
     server.on('upgrade', (request, socket, head) => ports.onUpgrade(request, socket, head, listener));
