@@ -506,6 +506,18 @@ describe('identity', () => {
 
   const proxy = { mode: 'trusted-proxy', secret: undefined, trustedProxy: { allowUsers: ['ada'], scopes: RW } } as const;
 
+  test('AU-22 who may come in by identity cannot try passwords without end', async () => {
+    const door = testDoor(
+      { allowTailscale: true, mode: 'password', secret: { kind: 'password', value: SECRET } },
+      whois('you@example.com'),
+    );
+    const facts = serve('you@example.com');
+    for (let i = 0; i < 100; i++)
+      expect(codeOf(await door.knock(facts, { auth: { password: `guess-${i}` } }))).toBe('DEVICE_IDENTITY_REQUIRED');
+    expect(codeOf(await door.knock(facts, { auth: { password: SECRET } }))).toBe('DEVICE_IDENTITY_REQUIRED');
+    expect(codeOf(await door.knock(LOCAL, { auth: { password: SECRET } }))).toBe('admitted');
+  });
+
   test('AU-74 a listed proxy vouches for its allowed users, with the scopes of the config', async () => {
     const door = testDoor(proxy);
     const one = admitted(await door.knock(FACTS.proxied, { scopes: ['operator.admin'] }, testKey()));
@@ -637,6 +649,15 @@ describe('hello-ok', () => {
 });
 
 describe('the record', () => {
+  test('AU-97 a pairing is a line of its own, with what it gave', async () => {
+    const door = testDoor();
+    const { key } = await pairedDevice(door);
+    await door.ports.audit.flush();
+    expect(door.lines.filter(({ event }) => event === 'paired')).toMatchObject([
+      { deviceId: key.id, ingress: 'local', detail: 'operator: operator.read operator.write' },
+    ]);
+  });
+
   test('AU-97 a flood of refusals is a few lines', async () => {
     const door = testDoor();
     for (let i = 0; i < 50; i++) await door.knock(FACTS.remote);

@@ -182,6 +182,7 @@ async function carryOut(
   decision: Decision,
   proven: ProvenDevice | undefined,
 ): Promise<Admission | undefined> {
+  if (decision.outcome !== 'refuse' || !decision.isCounted) noteBeside(visit, gathered);
   switch (decision.outcome) {
     case 'refuse':
       if (decision.isCounted) await count(visit, gathered);
@@ -200,6 +201,11 @@ async function count({ facts, ingress, ports }: Visit, { wrong }: Gathered): Pro
   for (const guessed of wrong)
     holdMs = Math.max(holdMs, ports.limiter.wrong(guessed, guesserOf(facts, ingress), isPassword && guessed === 'shared-secret'));
   if (holdMs > 0) await new Promise<void>((resolve) => ports.clock.after(holdMs, resolve));
+}
+
+function noteBeside({ facts, ingress, ports }: Visit, { wrong }: Gathered): void {
+  if (ports.policy.current().secret?.kind !== 'password') return;
+  for (const guessed of wrong) if (guessed === 'shared-secret') ports.limiter.passwordBeside(guesserOf(facts, ingress));
 }
 
 async function file(visit: Visit, gathered: Gathered, decision: Decision & { outcome: 'pend' }, proven: ProvenDevice): Promise<Admission> {
@@ -239,6 +245,7 @@ async function letIn(
       settled = await settle(visit, gathered, decision, proven, handout);
     else if (token !== undefined) note(visit, gathered);
     if (settled === undefined) return undefined;
+    if (decision.approve.length > 0) recordPairing(visit, decision, proven);
   } else if (token !== undefined) note(visit, gathered);
 
   const credential = credentialOf(evidence, decision);
@@ -282,6 +289,11 @@ async function letIn(
     upgradeRequestId: settled.upgradeRequestId,
     warnings: decision.warning === undefined ? [] : [decision.warning],
   };
+}
+
+function recordPairing({ ports, ingress }: Visit, { approve }: Decision & { outcome: 'admit' }, { deviceId }: ProvenDevice): void {
+  const detail = approve.map(({ role, scopes }) => `${role}: ${scopes.join(' ') || 'no scopes'}`).join('; ');
+  ports.audit.event({ event: 'paired', deviceId, ingress: ingress.kind, address: ingress.address, detail });
 }
 
 /** 3.x operators without scopes never got a token; all others who come without one do. */

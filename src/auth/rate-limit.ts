@@ -89,6 +89,14 @@ export class AuthLimiter {
     return 0;
   }
 
+  /**
+   * A wrong password from somebody whom another credential lets in. It is no failure, so no address is locked for it; but it is a guess,
+   * and the cap counts all of them: else whoever may come in anyway could try passwords without end.
+   */
+  passwordBeside(who: Guesser): void {
+    if (!who.isLocal) this.#notePassword(this.#clock.monotonic());
+  }
+
   /** A right credential of this class forgives the wrong ones before it. */
   right(guessed: GuessClass, who: Guesser): void {
     this.#tables.get(guessed)?.delete(who.key);

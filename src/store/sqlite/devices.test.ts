@@ -71,7 +71,7 @@ const code = (id: string): CodeRecord => ({
 /** What every adapter of the port promises. */
 function deviceStoreContract(name: string, make: () => Promise<DeviceStore>): void {
   describe(name, () => {
-    test('ST-30 what was put is read back, in order of age; tombstones by id alone', async () => {
+    test('ST-50 what was put is read back, in order of age; tombstones by id alone', async () => {
       const store = await make();
       await store.write((tx) => {
         tx.putDevice(device('b', { createdAtMs: 2, displayName: "o'neil\u0000" }));
@@ -96,7 +96,7 @@ function deviceStoreContract(name: string, make: () => Promise<DeviceStore>): vo
       expect(store.codes()).toEqual([code('c1')]);
     });
 
-    test('ST-30 a put replaces, a drop removes', async () => {
+    test('ST-50 a put replaces, a drop removes', async () => {
       const store = await make();
       await store.write((tx) => {
         tx.putDevice(device('a'));
@@ -121,7 +121,7 @@ function deviceStoreContract(name: string, make: () => Promise<DeviceStore>): vo
       expect([store.tokens('a'), store.pending(), store.codes()]).toEqual([[], [], []]);
     });
 
-    test('ST-31 work sees its own changes and gives its result; when it throws nothing of it stays', async () => {
+    test('ST-51 work sees its own changes and gives its result; when it throws nothing of it stays', async () => {
       const store = await make();
       const seen = await store.write((tx) => {
         tx.putDevice(device('a'));
@@ -136,7 +136,7 @@ function deviceStoreContract(name: string, make: () => Promise<DeviceStore>): vo
       expect(store.devices().map(({ deviceId }) => deviceId)).toEqual(['a']);
     });
 
-    test('ST-31 works of one moment run one after the other', async () => {
+    test('ST-51 works of one moment run one after the other', async () => {
       const store = await make();
       const add = () => store.write((tx) => tx.putDevice(device(`d${tx.devices().length}`)));
       await Promise.all([add(), add(), add()]);
@@ -148,7 +148,7 @@ function deviceStoreContract(name: string, make: () => Promise<DeviceStore>): vo
 deviceStoreContract('devices in memory', async () => memoryDevices());
 deviceStoreContract('devices in SQLite', async () => sqliteDevices(await database()));
 
-test('ST-32 devices survive closing the file', async () => {
+test('ST-52 devices survive closing the file', async () => {
   const file = join(dir.path, 'again.db');
   const first = await database(file);
   await sqliteDevices(first).write((tx) => tx.putDevice(device('a')));
@@ -156,7 +156,7 @@ test('ST-32 devices survive closing the file', async () => {
   expect(sqliteDevices(await database(file)).device('a')).toEqual(device('a'));
 });
 
-test('ST-33 the audit log keeps the latest lines, newest first', async () => {
+test('ST-53 the audit log keeps the latest lines, newest first', async () => {
   const log = sqliteAudit(await database(), 3);
   for (let i = 0; i < 5; i++) await log.append([{ event: 'refused', atMs: i, count: 1 }]);
   expect(log.latest(10).map(({ atMs }) => atMs)).toEqual([4, 3, 2]);
