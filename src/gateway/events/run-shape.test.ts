@@ -401,7 +401,7 @@ describe('EV-116 laws of both shapes', () => {
   };
   const textOf = (payload: JsonObject): string => (payload['message'] as { content: [{ text: string }] }).content[0].text;
 
-  test('EV-116 what chat deltas add up to is the text they show, and the final shows all', () => {
+  test('EV-100 EV-116 what chat deltas add up to is the text they show, and the final shows all', () => {
     fc.assert(
       fc.property(steps, (list) => {
         const script = play(list);

@@ -279,7 +279,7 @@ describe('HT-50 a caller who goes away', () => {
 describe('HT-51 the official client', () => {
   const client = (gateway: HttpFixture, apiKey = TOKEN): OpenAI => new OpenAI({ apiKey, baseURL: `${gateway.url}/v1`, maxRetries: 0 });
 
-  test('HT-51 models, a conversation, a stream, errors', async () => {
+  test('HT-30 HT-51 models, a conversation, a stream, errors', async () => {
     await using gateway = await startHttp();
     const openai = client(gateway);
     expect((await openai.models.list()).data.map(({ id }) => id)).toEqual([
@@ -330,7 +330,7 @@ describe('HT-51 the official client', () => {
     expect((failure as APIError).message).toContain('the provider hung up');
   });
 
-  test('HT-51 unknown model ids', async () => {
+  test('HT-30 unknown model ids, and the slash encoded or not', async () => {
     await using gateway = await startHttp();
     for (const id of ['nope', 'openclaw/nope', '%E0%A4%A']) {
       const answer = await fetch(`${gateway.url}/v1/models/${id}`, { headers });
