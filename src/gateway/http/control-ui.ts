@@ -1,7 +1,7 @@
 import type { AgentView } from '../../agent/api.ts';
 import type { HttpPorts } from './ports.ts';
 import { mayKnow } from './probes.ts';
-import type { RouteHandler } from './router.ts';
+import type { RouteHandler } from './route-handler.ts';
 
 const defaultAgent = (agents: readonly AgentView[]): AgentView | undefined => agents.find(({ isDefault }) => isDefault) ?? agents[0];
 

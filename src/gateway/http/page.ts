@@ -1,4 +1,4 @@
-import type { RouteHandler } from './router.ts';
+import type { RouteHandler } from './route-handler.ts';
 import { pageCsp } from './security-headers.ts';
 
 const STYLE = `

@@ -1,7 +1,7 @@
 import { ingressOf } from '../../auth/ingress.ts';
 import type { Exchange } from './exchange.ts';
 import type { HttpPorts } from './ports.ts';
-import type { RouteHandler } from './router.ts';
+import type { RouteHandler } from './route-handler.ts';
 
 /** The process answers; nothing more is claimed. */
 export const live: RouteHandler = { handle: (exchange) => exchange.sendJson(200, { ok: true, status: 'live' }) };

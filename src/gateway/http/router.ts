@@ -1,22 +1,12 @@
 import type { RouteDescriptor } from '../../protocol/define.ts';
 import { ROUTES, type RoutePath } from '../../protocol/routes.ts';
 import { avatar, controlUiConfig, publicControlUiConfig } from './control-ui.ts';
-import type { Exchange } from './exchange.ts';
 import { chatCompletions } from './openai/chat-completions.ts';
 import { listModels, oneModel } from './openai/models.ts';
 import { landingPage } from './page.ts';
 import type { HttpConfig, HttpPorts } from './ports.ts';
 import { live, ready, startup } from './probes.ts';
-
-export interface RouteHandler {
-  /** Undefined: always there. */
-  readonly enabled?: (config: HttpConfig) => boolean;
-  /** Lowers the descriptor's limit. */
-  readonly maxBytes?: (config: HttpConfig) => number;
-  /** Also lives under `gateway.controlUi.basePath`. */
-  readonly underBase?: boolean;
-  handle(exchange: Exchange): void | Promise<void>;
-}
+import type { RouteHandler } from './route-handler.ts';
 
 interface Route {
   readonly descriptor: RouteDescriptor;

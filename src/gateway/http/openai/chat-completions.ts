@@ -3,7 +3,7 @@ import type { Principal } from '../../../auth/admit.ts';
 import type { Exchange } from '../exchange.ts';
 import { INTERNAL, wireFault } from '../fault.ts';
 import type { HttpPorts } from '../ports.ts';
-import type { RouteHandler } from '../router.ts';
+import type { RouteHandler } from '../route-handler.ts';
 import { AnswerStream } from './answer-stream.ts';
 import { type ChatRequest, chatRequest } from './chat-request.ts';
 import { type CompletionHead, completion } from './completion-shape.ts';

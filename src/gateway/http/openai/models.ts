@@ -1,6 +1,6 @@
 import { invalid } from '../fault.ts';
 import type { HttpPorts } from '../ports.ts';
-import type { RouteHandler } from '../router.ts';
+import type { RouteHandler } from '../route-handler.ts';
 
 const row = (id: string): Record<string, unknown> => ({ id, object: 'model', created: 0, owned_by: 'openclaw', permission: [] });
 
