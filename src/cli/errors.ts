@@ -67,9 +67,9 @@ function unreachableFix(fault: Extract<Fault, { kind: 'unreachable' }>, target: 
     return 'That host name does not resolve: check the spelling of the URL, or your network';
   if (target.mode === 'remote' || target.source.includes('--url') || target.source.includes('env'))
     return isTunnelLike(target)
-      ? 'Open the tunnel first: ssh -N -L 18789:127.0.0.1:18789 user@host'
+      ? 'ssh -N -L 18789:127.0.0.1:18789 user@host   (the tunnel to it is not open)'
       : 'Check that the gateway runs there and the network reaches it; over SSH: ssh -N -L 18789:127.0.0.1:18789 user@host';
-  return 'Start it: openclaw gateway run';
+  return 'openclaw gateway run';
 }
 
 function timeoutFix(stage: string, target: ResolvedTarget): string {

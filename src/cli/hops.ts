@@ -231,6 +231,13 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
     if (!opened.ok) {
       const error = faultError(opened.error.fault, found);
       const fail = { state: 'fail', detail: oneLine(error.message, 300), code: error.code, ...fixOf(error) } as const;
+      const { fault } = opened.error;
+      // Nobody listens: that is the hop before. With `deep` it has been tried by itself.
+      if (fault.kind === 'unreachable' && fault.httpStatus === undefined) {
+        return {
+          hops: options.deep ? [{ id: 'websocket', state: 'skip', detail: t.notAsked }] : [{ id: 'tcp', ms: since(start), ...fail }],
+        };
+      }
       if (at.hello === undefined) return { hops: [{ id: 'websocket', ms: since(start), ...fail }] };
       return {
         hops: [

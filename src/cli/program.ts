@@ -307,7 +307,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       { name: 'ref-provider', value: '<name>', summary: 'Provider of that reference (default)' },
       { name: 'ref-id', value: '<id>', summary: 'Its id, e.g. the name of the variable' },
       { name: 'dry-run', summary: 'Check only, write nothing' },
-      quiet('json'),
     ],
     examples: [
       'openclaw config set gateway.port 28789',

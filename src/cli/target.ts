@@ -5,6 +5,7 @@ import type { ConfigSnapshot } from '../config/load.ts';
 import { UserError } from '../lib/errors.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit-codes.ts';
+import { configMayPointElsewhere, dotenvMayPointElsewhere } from './points-elsewhere.ts';
 
 /** Which gateway, through which door, with what, and why that one. */
 export interface ResolvedTarget {
@@ -53,7 +54,8 @@ export async function adminTarget(context: Context): Promise<ResolvedTarget | un
   if (envText(env.vars, 'OPENCLAW_GATEWAY_URL') !== undefined) return undefined;
   const fs = process.getBuiltinModule('node:fs');
   if (process.platform !== 'win32' && !fs.existsSync(paths.socketPath)) return undefined;
-  if (mayPointElsewhere(paths.configPath) || mayPointElsewhere(paths.dotenvPath)) {
+  const [file, dotenv] = [textOf(paths.configPath), textOf(paths.dotenvPath)];
+  if (file === undefined || dotenv === undefined || configMayPointElsewhere(file) || dotenvMayPointElsewhere(dotenv)) {
     const config = await usableConfig(context);
     if (config.config.gateway.mode === 'remote' || envText(config.env, 'OPENCLAW_GATEWAY_URL') !== undefined) return undefined;
   }
@@ -67,19 +69,13 @@ export async function adminTarget(context: Context): Promise<ResolvedTarget | un
   };
 }
 
-/**
- * Whether a file could say `mode: "remote"` or name a URL. Judged by its text: without these words, an escape, a variable or an include it
- * cannot, and the JSON5 parser need not be loaded to know it.
- */
-function mayPointElsewhere(file: string): boolean {
-  const fs = process.getBuiltinModule('node:fs');
-  let text: string;
+/** The text of a file, `''` where there is none, undefined where it cannot be read. */
+function textOf(file: string): string | undefined {
   try {
-    text = fs.readFileSync(file, 'utf8');
+    return process.getBuiltinModule('node:fs').readFileSync(file, 'utf8');
   } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code !== 'ENOENT';
+    return (thrown as NodeJS.ErrnoException).code === 'ENOENT' ? '' : undefined;
   }
-  return /remote|OPENCLAW_GATEWAY_URL|\$include|\$\{|\\/.test(text);
 }
 
 /** The config, or what of it can be used where a value is wrong that guards nothing. Throws what is wrong with it otherwise. */
