@@ -217,7 +217,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       told = {
         ...outcome,
         status: 'error',
-        error: { kind: 'internal', message: `The answer could not be saved: ${messageOf(thrown)}`, fix: 'openclaw doctor' },
+        error: { kind: 'internal', message: `The answer could not be saved: ${messageOf(thrown)}`, fix: 'openclaw status --deep' },
       };
       rewrite(end);
     }

@@ -103,7 +103,7 @@ test('NET-19 the refusal names the danger and every safe way', () => {
     'Tailscale',
     'serve',
     'Funnel',
-    'openclaw doctor',
+    'openclaw status --deep',
   ]) {
     expect(text()).toContain(part);
   }

@@ -85,7 +85,7 @@ function plaintextRefusal(authority: Authority, port: number, isBroken: boolean)
     `  - SSH tunnel: ${tunnel}   then use ws://127.0.0.1:18789`,
     '  - Tailscale: run `openclaw gateway --tailscale serve` there (or Funnel, with a password), then use wss://<name>.<tailnet>.ts.net',
     ...breakGlass(authority, isBroken),
-    'To see which hop fails: openclaw doctor',
+    'To see which hop fails: openclaw status --deep',
   ];
   return new UserError('SECURITY_PLAINTEXT', lines.join('\n'), { fix: tunnel });
 }

@@ -43,11 +43,24 @@ export interface ChatRequest {
  * every chat with 401.
  */
 export async function startScriptedProvider(
-  options: { readonly seed?: number; readonly flavour?: 'openai' | 'ollama' | 'lmstudio' | 'llamacpp' | 'other' | 'refusing' } = {},
+  options: {
+    readonly seed?: number;
+    readonly flavour?: 'openai' | 'ollama' | 'lmstudio' | 'llamacpp' | 'other' | 'refusing';
+    readonly wrap?: readonly string[];
+  } = {},
 ): Promise<ScriptedProvider> {
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
   const script = fileURLToPath(new URL('./scripted-provider-server.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, String(seed), options.flavour ?? 'openai'], {
+  // `wrap`: a prefix that puts it on another host (`ip netns exec …`).
+  const argv = [
+    ...(options.wrap ?? []),
+    process.execPath,
+    '--disable-warning=ExperimentalWarning',
+    script,
+    String(seed),
+    options.flavour ?? 'openai',
+  ];
+  const child = spawn(argv[0] as string, argv.slice(1), {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout });
