@@ -150,9 +150,13 @@ function repeated(raw: readonly string[]): string | undefined {
   return undefined;
 }
 
+/** A password may hold spaces and commas, and be sent as UTF-8, which Node hands over byte by byte. */
 function bearerOf(header: string | undefined): string | undefined {
   if (header === undefined || header.length > MAX_BEARER + 16) return undefined;
-  return /^bearer +([^\s,]+) *$/i.exec(header)?.[1];
+  const sent = /^bearer +(\S(?:.*\S)?) *$/i.exec(header)?.[1];
+  if (sent === undefined || !/[\x80-\xff]/.test(sent)) return sent;
+  const text = Buffer.from(sent, 'latin1').toString('utf8');
+  return text.includes('\ufffd') ? sent : text;
 }
 
 function localOf(socket: Socket): ConnectionFacts['local'] {

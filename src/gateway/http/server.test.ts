@@ -236,6 +236,27 @@ describe('HT-9 who may', () => {
     expect((await fetch(`${gateway.url}/v1/models`, { headers: bearer })).status).toBe(200);
   });
 
+  test('HT-9 a credential is taken as sent: spaces, commas and UTF-8 included', async () => {
+    const seen: (string | undefined)[] = [];
+    const via = { kind: 'local', address: 'x', key: 'x' } as const;
+    const refused = {
+      ok: false,
+      via,
+      error: { code: 'INVALID_REQUEST', message: 'no' },
+      close: { code: 1008, reason: '' },
+      http: { status: 401 },
+    } as const;
+    const admitHttp = async (_facts: unknown, presented: string | undefined) => {
+      seen.push(presented);
+      return refused;
+    };
+    await using gateway = await startHttp({ ports: { admitHttp } });
+    for (const value of ['Bearer a b, c', 'bearer   x ', 'Bearer schlüssel', 'Bearer', 'Basic abc', `Bearer ${'x'.repeat(5_000)}`]) {
+      await gateway.raw(Buffer.from(get('/v1/models', gateway.port, `Authorization: ${value}`)));
+    }
+    expect(seen).toEqual(['a b, c', 'x', 'schlüssel', undefined, undefined, undefined]);
+  });
+
   test('HT-9 a lock is 429 with Retry-After', async () => {
     const via = { kind: 'local', address: 'x', key: 'x' } as const;
     const close = { code: 1008, reason: '' } as const;
