@@ -114,6 +114,9 @@ describe('device tokens', () => {
     const one = admitted(await door.knock(LOCAL, { scopes: ['operator.admin'], auth: { deviceToken: token } }, key));
     expect(one.principal.scopes).toEqual(RW);
     expect(door.approvals.pending()).toMatchObject([{ requestId: one.upgradeRequestId, scopes: ['operator.admin'] }]);
+    const writes = door.devices.writes;
+    for (let i = 0; i < 3; i++) await door.knock(LOCAL, { scopes: ['operator.admin'], auth: { deviceToken: token } }, key);
+    expect(door.devices.writes).toBe(writes);
   });
 
   test('AU-45 without its key, or with another, it is worth nothing', async () => {
@@ -262,6 +265,13 @@ describe('what is refused', () => {
     });
     expect(four.close.reason).toBe(`pairing required: device is not approved yet (requestId: ${requestId})`);
     expect(door.events.filter(({ kind }) => kind === 'requested')).toHaveLength(1);
+  });
+
+  test('AU-51 an upgrade says what is approved already', async () => {
+    const door = testDoor();
+    const { key } = await pairedDevice(door);
+    const { error } = refused(await door.knock(LOCAL, { ...WITH_SECRET, client: { platform: 'darwin' }, scopes: ['operator.admin'] }, key));
+    expect(error.details).toMatchObject({ requestedScopes: ['operator.admin'], approvedRoles: ['operator'], approvedScopes: RW });
   });
 
   test('AU-51 the panel and nodes are told to wait in line', async () => {
@@ -609,6 +619,15 @@ describe('what ends', () => {
     }
     await door.approvals.approve(undefined, OWNER);
     expect(codeOf(await door.knock(LOCAL, { client: { platform: 'darwin' }, auth: { deviceToken: token } }, key))).toBe('admitted');
+  });
+
+  test('AU-94 connections of one new device that come at once all get in', async () => {
+    const door = testDoor();
+    const key = testKey();
+    const asks = ['read', 'write', 'questions', 'pairing', 'approvals', 'talk'].map((name) => `operator.${name}`);
+    const all = await Promise.all(asks.map((scope) => door.knock(LOCAL, { ...WITH_SECRET, scopes: [scope] }, key)));
+    expect(all.map(codeOf)).toEqual(asks.map(() => 'admitted'));
+    expect(door.devices.device(key.id)?.roles[0]?.scopes).toEqual([...asks].sort());
   });
 
   test('AU-93 a device that is removed while its connect is under way does not come back', async () => {

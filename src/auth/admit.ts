@@ -15,7 +15,7 @@ import type { ConnectionFacts } from './facts.ts';
 import { deviceDetails, type Gathered, gatherHttp, gatherWs, guesserOf } from './gather.ts';
 import { type Ingress, ingressOf } from './ingress.ts';
 import type { PolicyHolder } from './policy.ts';
-import type { DeviceStore, Whois } from './ports.ts';
+import type { DeviceStore, PairingReason, PendingRecord, Whois } from './ports.ts';
 import type { CredentialClass, Principal } from './principal.ts';
 import type { AuthLimiter } from './rate-limit.ts';
 import { type Asker, pendingRefusal, proofRefusal, type Reason, refusalOf, type WireRefusal } from './reasons.ts';
@@ -84,8 +84,10 @@ export interface DoorPorts {
   readonly whois?: Whois | undefined;
 }
 
-/** A device that changes under our hands is judged anew this often. */
-const JUDGEMENTS = 3;
+/** A device that changes under our hands (its other connections pair it at this moment) is judged anew this often. */
+const JUDGEMENTS = 10;
+/** When too many requests wait, room comes as they expire. */
+const FULL_WAIT_MS = 60_000;
 
 /**
  * THE DOOR, for WebSocket and HTTP alike: gathers the evidence, lets the table decide, carries out what it says. Whatever is presented
@@ -188,7 +190,7 @@ async function carryOut(
       if (decision.isCounted) await count(visit, gathered);
       return turnAway(visit, decision.why, { waitMs: gathered.waitMs });
     case 'pend':
-      return proven === undefined ? turnAway(visit, 'device_required') : file(visit, gathered, decision, proven);
+      return proven === undefined ? turnAway(visit, 'device_required') : pend(visit, gathered, decision, proven);
     case 'admit':
       return letIn(visit, gathered, decision, proven);
   }
@@ -208,23 +210,36 @@ function noteBeside({ facts, ingress, ports }: Visit, { wrong }: Gathered): void
   for (const guessed of wrong) if (guessed === 'shared-secret') ports.limiter.passwordBeside(guesserOf(facts, ingress));
 }
 
-async function file(visit: Visit, gathered: Gathered, decision: Decision & { outcome: 'pend' }, proven: ProvenDevice): Promise<Admission> {
-  const { presented, ingress, ports } = visit;
+async function pend(
+  visit: Visit,
+  gathered: Gathered,
+  { reason }: Decision & { outcome: 'pend' },
+  proven: ProvenDevice,
+): Promise<Admission> {
+  const { presented } = visit;
   if (presented.transport !== 'ws') return turnAway(visit, 'device_required');
-  const { role, requested } = gathered.evidence;
-  const request = await ports.approvals.file({
-    device: proven,
-    details: deviceDetails(presented.connect),
-    role,
-    requested: role === 'node' ? [] : requested,
-    reason: decision.reason,
+  const request = await file(visit, presented, gathered, proven, reason);
+  if (request === undefined) return turnAway(visit, 'rate_limited', { waitMs: FULL_WAIT_MS });
+  return refusedWith(visit, pendingRefusal({ ...request, approved: gathered.record?.roles }, presented), { status: 403 });
+}
+
+const file = (
+  { ingress, ports }: Visit,
+  { connect }: WsPresented,
+  { evidence }: Gathered,
+  device: ProvenDevice,
+  reason: PairingReason,
+): Promise<PendingRecord | undefined> =>
+  ports.approvals.file({
+    device,
+    details: deviceDetails(connect),
+    role: evidence.role,
+    requested: evidence.role === 'node' ? [] : evidence.requested,
+    reason,
     source: ingress.key,
     address: ingress.address,
-    login: loginOf(gathered.evidence),
+    login: loginOf(evidence),
   });
-  if (request === undefined) return turnAway(visit, 'rate_limited', { waitMs: 60_000 });
-  return refusedWith(visit, pendingRefusal(request, presented), { status: 403 });
-}
 
 const loginOf = ({ held }: Evidence): string | undefined =>
   held.what === 'tailnet-identity' ? held.login : held.what === 'proxy-identity' ? held.user : undefined;
@@ -238,14 +253,15 @@ async function letIn(
   const { ports, presented } = visit;
   const { evidence, token } = gathered;
   const isDevice = decision.as === 'device';
-  let settled: Settled | undefined = { token: undefined, further: [], upgradeRequestId: undefined };
+  let settled: Settled | undefined = { token: undefined, further: [] };
+  let upgrade: PendingRecord | undefined;
   if (isDevice && proven !== undefined && presented.transport === 'ws') {
     const handout = token === undefined ? wantsToken(visit, decision) : isDue(ports.devices, token, ports.clock.now());
-    if (handout || decision.approve.length > 0 || decision.file.length > 0)
-      settled = await settle(visit, gathered, decision, proven, handout);
+    if (handout || decision.approve.length > 0) settled = await settle(visit, presented, gathered, decision, proven, handout);
     else if (token !== undefined) note(visit, gathered);
     if (settled === undefined) return undefined;
     if (decision.approve.length > 0) recordPairing(visit, decision, proven);
+    if (decision.file.length > 0) upgrade = await file(visit, presented, gathered, proven, 'scope-upgrade');
   } else if (token !== undefined) note(visit, gathered);
 
   const credential = credentialOf(evidence, decision);
@@ -286,7 +302,7 @@ async function letIn(
     furtherHandouts: settled.further.map((one) =>
       handoutOf(one, decision.approve.find(({ role }) => role === one.record.role)?.scopes ?? []),
     ),
-    upgradeRequestId: settled.upgradeRequestId,
+    upgradeRequestId: upgrade?.requestId,
     warnings: decision.warning === undefined ? [] : [decision.warning],
   };
 }
@@ -301,29 +317,25 @@ const wantsToken = ({ presented }: Visit, decision: Decision & { outcome: 'admit
   presented.transport === 'ws' && (presented.protocol === 4 || decision.scopes.length > 0 || presented.connect.role === 'node');
 
 const settle = (
-  { ports, presented, ingress }: Visit,
-  gathered: Gathered,
-  decision: Decision & { outcome: 'admit' },
-  proven: ProvenDevice,
+  { ports, ingress }: Visit,
+  { connect }: WsPresented,
+  { evidence, code, token, record: seen }: Gathered,
+  { approve }: Decision & { outcome: 'admit' },
+  device: ProvenDevice,
   handout: boolean,
 ): Promise<Settled | undefined> => {
-  if (presented.transport !== 'ws') return Promise.resolve(undefined);
-  const login = loginOf(gathered.evidence);
+  const login = loginOf(evidence);
   return ports.approvals.settle({
-    device: proven,
-    details: deviceDetails(presented.connect),
-    role: gathered.evidence.role,
-    approve: decision.approve,
-    approvedVia: gathered.code !== undefined ? `code by ${gathered.code.createdBy}` : login !== undefined ? `login:${login}` : ingress.kind,
-    file: decision.file,
-    requested: gathered.evidence.requested,
-    source: ingress.key,
+    device,
+    details: deviceDetails(connect),
+    role: evidence.role,
+    approve,
+    approvedVia: code !== undefined ? `code by ${code.createdBy}` : login !== undefined ? `login:${login}` : ingress.kind,
     address: ingress.address,
-    login,
     handout,
-    token: gathered.token,
-    codeId: gathered.code?.id,
-    seen: gathered.record,
+    token,
+    codeId: code?.id,
+    seen,
   });
 };
 

@@ -63,6 +63,12 @@ describe('requests', () => {
   });
 });
 
+test('PA-32 what is shown for approval cannot write on the terminal', async () => {
+  const door = testDoor();
+  await door.knock(FACTS.remote, { ...ASK, client: { displayName: 'laptop\u001b[2J\u202e', platform: 'linux\n' } }, testKey());
+  expect(door.approvals.pending()[0]).toMatchObject({ displayName: 'laptop\\u001b[2J\\u202e', platform: 'linux\\u000a' });
+});
+
 describe('answers', () => {
   test('PA-23 approve: paired with what was asked, told to listeners, and the device gets in', async () => {
     const door = testDoor();

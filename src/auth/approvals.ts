@@ -47,12 +47,8 @@ export interface Settlement {
   readonly role: Role;
   readonly approve: readonly ApprovedRole[];
   readonly approvedVia: string;
-  readonly file: readonly Scope[];
-  readonly requested: readonly Scope[];
-  readonly source: string;
   readonly address: string;
-  readonly login: string | undefined;
-  /** Hand out a token for the role; `further` for the other roles of a code too. */
+  /** Hand out a token for the role (with a code: for its other roles too). */
   readonly handout: boolean;
   readonly token: TokenRecord | undefined;
   readonly codeId: string | undefined;
@@ -63,12 +59,20 @@ export interface Settlement {
 export interface Settled {
   readonly token: IssuedToken | undefined;
   readonly further: readonly IssuedToken[];
-  readonly upgradeRequestId: string | undefined;
 }
 
-type Filing = Omit<Settlement, 'approve' | 'approvedVia' | 'file' | 'handout' | 'token' | 'codeId' | 'seen'> & {
+/** A request for a person. */
+export interface Filing {
+  readonly device: ProvenDevice;
+  readonly details: DeviceDetails;
+  readonly role: Role;
+  readonly requested: readonly Scope[];
   readonly reason: PairingReason;
-};
+  /** Limiter key and text of the address it came from. */
+  readonly source: string;
+  readonly address: string;
+  readonly login: string | undefined;
+}
 
 /** Pairing: who waits, who is approved, which tokens they hold. Every answer is durable before it is given. */
 export class Approvals {
@@ -104,29 +108,21 @@ export class Approvals {
   /** Carries out what a decision grants. Undefined when the device changed meanwhile: the caller judges again. */
   async settle(s: Settlement): Promise<Settled | undefined> {
     const now = this.#clock.now();
-    const events: PairingEvent[] = [];
-    const settled = await this.#store.write((tx) => {
-      const current = tx.device(s.device.deviceId);
+    const { deviceId } = s.device;
+    return this.#store.write((tx) => {
+      const current = tx.device(deviceId);
       if (JSON.stringify(current) !== JSON.stringify(s.seen)) return undefined;
-      if (s.token !== undefined && !tx.tokens(s.device.deviceId).some(({ id }) => id === s.token?.id)) return undefined;
-      if (s.codeId !== undefined && !bindCode(tx, s.codeId, s.device.deviceId, now)) return undefined;
+      if (s.token !== undefined && !tx.tokens(deviceId).some(({ id }) => id === s.token?.id)) return undefined;
+      if (s.codeId !== undefined && !bindCode(tx, s.codeId, deviceId, now)) return undefined;
       if (s.approve.length > 0) {
         tx.putDevice(approvedRecord(current, s, now));
-        for (const { role } of s.approve) dropPending(tx, s.device.deviceId, role);
+        for (const { role } of s.approve) dropPending(tx, deviceId, role);
       }
       const further = s.codeId === undefined ? [] : s.approve.filter(({ role }) => role !== s.role);
-      const token = s.handout ? issueToken(tx, now, { deviceId: s.device.deviceId, role: s.role, replaces: s.token }) : undefined;
-      if (s.token !== undefined) noteUse(tx, s.token.id, s.device.deviceId, now);
-      const upgrade =
-        s.file.length === 0 ? undefined : filePending(tx, { ...s, requested: s.requested, reason: 'scope-upgrade' }, now, events);
-      return {
-        token,
-        further: further.map(({ role }) => issueToken(tx, now, { deviceId: s.device.deviceId, role })),
-        upgradeRequestId: upgrade?.requestId,
-      };
+      const token = s.handout ? issueToken(tx, now, { deviceId, role: s.role, replaces: s.token }) : undefined;
+      if (s.token !== undefined) noteUse(tx, s.token.id, deviceId, now);
+      return { token, further: further.map(({ role }) => issueToken(tx, now, { deviceId, role })) };
     });
-    this.#tell(events);
-    return settled;
   }
 
   /** Files a request that a person has to approve. The same request again keeps its id; undefined when too many wait. */

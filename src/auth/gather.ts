@@ -3,6 +3,7 @@ import { isLoopback, parseIp } from '../net/addresses.ts';
 import type { ConnectParams } from '../protocol/connect.ts';
 import { knownScopes, type Role } from '../protocol/scopes.ts';
 import type { Approvals, DeviceDetails } from './approvals.ts';
+import { printable } from './audit.ts';
 import type { DeviceStanding, Evidence, Held } from './decide.ts';
 import type { ProvenDevice } from './device-proof.ts';
 import { liveToken } from './device-tokens.ts';
@@ -275,10 +276,12 @@ const aborted = (signal: AbortSignal): Promise<never> =>
 
 const sameLogin = (a: string, b: string): boolean => a.trim().toLowerCase() === b.trim().toLowerCase();
 
-export const deviceDetails = (connect: ConnectParams): DeviceDetails => ({
-  displayName: connect.client.displayName,
-  platform: connect.client.platform,
-  deviceFamily: connect.client.deviceFamily,
-  clientId: connect.client.id,
-  clientMode: connect.client.mode,
+/** What a device says of itself, made fit to be shown to whoever approves it. */
+export const deviceDetails = ({ client }: ConnectParams): DeviceDetails => ({
+  displayName: client.displayName === undefined ? undefined : printable(client.displayName, MAX_DETAIL),
+  platform: printable(client.platform, MAX_DETAIL),
+  deviceFamily: client.deviceFamily === undefined ? undefined : printable(client.deviceFamily, MAX_DETAIL),
+  clientId: printable(client.id, MAX_DETAIL),
+  clientMode: printable(client.mode, MAX_DETAIL),
 });
+const MAX_DETAIL = 256;

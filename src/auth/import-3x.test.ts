@@ -1,8 +1,7 @@
-import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { codeOf, FACTS, testDoor, testKey } from '../../test/support/door.ts';
-import { parseIdentity3x, parsePaired3x } from './import-3x.ts';
+import { parsePaired3x } from './import-3x.ts';
 import { digestOf } from './secret.ts';
 
 const NOW = 1_700_000_000_000;
@@ -66,16 +65,4 @@ test('PA-41 revoked, blank and short tokens do not come along', () => {
 
 test('PA-41 total', () => {
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => parsePaired3x(text, NOW).devices.length === 0));
-});
-
-test('PA-42 the identity of a 3.x installation is taken only when key and id belong together', () => {
-  const { privateKey } = generateKeyPairSync('ed25519');
-  const privateKeyPem = String(privateKey.export({ format: 'pem', type: 'pkcs8' }));
-  const pem = String(key.privateKey.export({ format: 'pem', type: 'pkcs8' }));
-  expect(parseIdentity3x(JSON.stringify({ version: 1, deviceId: key.id, privateKeyPem: pem }))).toEqual({
-    deviceId: key.id,
-    privateKeyPem: pem,
-  });
-  expect(parseIdentity3x(JSON.stringify({ version: 1, deviceId: key.id, privateKeyPem }))).toBeUndefined();
-  expect(parseIdentity3x('{')).toBeUndefined();
 });

@@ -105,25 +105,3 @@ const time = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : undefined;
 const names = (value: unknown): string[] | undefined =>
   Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string').slice(0, 64) : undefined;
-
-/** The key pair a 3.x installation uses as a client. */
-export interface Identity3x {
-  readonly deviceId: string;
-  readonly privateKeyPem: string;
-}
-
-/** Reads `<state>/identity/device.json`. Undefined unless the private key is Ed25519 and the id is the one of its public key. */
-export function parseIdentity3x(content: string): Identity3x | undefined {
-  try {
-    const value: unknown = JSON.parse(content);
-    if (!isRecord(value) || typeof value['deviceId'] !== 'string' || typeof value['privateKeyPem'] !== 'string') return undefined;
-    const privateKey = crypto().createPrivateKey(value['privateKeyPem']);
-    if (privateKey.asymmetricKeyType !== 'ed25519') return undefined;
-    const { x } = crypto().createPublicKey(privateKey).export({ format: 'jwk' });
-    const raw = Buffer.from(String(x ?? ''), 'base64url');
-    const deviceId = crypto().createHash('sha256').update(raw).digest('hex');
-    return deviceId === value['deviceId'] ? { deviceId, privateKeyPem: value['privateKeyPem'] } : undefined;
-  } catch {
-    return undefined;
-  }
-}

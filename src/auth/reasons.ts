@@ -5,7 +5,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Role, Scope } from '../protocol/scopes.ts';
 import type { Protocol } from '../protocol/version.ts';
 import { PROOF_FAULTS, type ProofFault } from './device-proof.ts';
-import type { PairingReason } from './ports.ts';
+import type { ApprovedRole, PairingReason } from './ports.ts';
 
 type Step =
   | 'update_auth_configuration'
@@ -169,6 +169,8 @@ export interface PendingView {
   readonly deviceId: string;
   readonly role: Role;
   readonly scopes: readonly Scope[];
+  /** What the device holds already. */
+  readonly approved?: readonly ApprovedRole[] | undefined;
 }
 
 const WAITING: Readonly<Record<PairingReason, string>> = {
@@ -195,6 +197,12 @@ export function pendingRefusal(pending: PendingView, asker: Asker): WireRefusal 
     deviceId: pending.deviceId,
     requestedRole: pending.role,
     requestedScopes: pending.scopes,
+    ...(pending.approved === undefined || pending.approved.length === 0
+      ? {}
+      : {
+          approvedRoles: pending.approved.map(({ role }) => role),
+          approvedScopes: pending.approved.find(({ role }) => role === pending.role)?.scopes ?? [],
+        }),
   };
   return wire({ code: 'NOT_PAIRED', message, details }, `${message} (requestId: ${requestId})`);
 }

@@ -32,8 +32,6 @@ export const secretMatches = (secret: SharedSecret, presented: string): boolean 
 const random = (prefix: string): string => prefix + crypto().randomBytes(32).toString('base64url');
 /** 256 bits. The prefix lets secret scanners find a leaked one; clients take it as opaque text. */
 export const newDeviceToken = (): string => random('ocd_');
-/** The shared secret that a first start makes for itself. */
-export const newGatewayToken = (): string => random('ocg_');
 /** What a pairing link carries. */
 export const newLinkCode = (): string => random('ocp_');
 
