@@ -47,7 +47,7 @@ export const REASONS = {
   bootstrap_token_invalid: auth(
     'AUTH_BOOTSTRAP_TOKEN_INVALID',
     'review_auth_configuration',
-    'setup code invalid, expired, revoked, or already used (ask for a new one: openclaw devices invite)',
+    'setup code invalid, expired, revoked, or already used (get a new one on the gateway host)',
   ),
   device_token_mismatch: auth(
     'AUTH_DEVICE_TOKEN_MISMATCH',
