@@ -1,0 +1,32 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Why Python tests cannot run here, with the command that mends it. */
+export function pythonMissing(): string | undefined {
+  try {
+    execFileSync('python3', ['-c', 'import venv, ensurepip'], { stdio: 'ignore' });
+    return undefined;
+  } catch {
+    return 'needs Python 3 with venv: apt-get install -y python3 python3-venv';
+  }
+}
+
+/**
+ * A Python with the official `openai` client: the one of `OPENCLAW_TEST_OPENAI_PYTHON`, else a virtual environment that is made once per machine.
+ */
+export function openaiPython(): string {
+  const given = process.env['OPENCLAW_TEST_OPENAI_PYTHON'];
+  if (given !== undefined && given !== '') return given;
+  const dir = join(tmpdir(), `ocg-openai-${process.getuid?.() ?? 0}`);
+  const python = join(dir, 'bin', 'python');
+  if (!existsSync(join(dir, 'ready'))) {
+    execFileSync('python3', ['-m', 'venv', dir]);
+    execFileSync(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'openai==2.9.0'], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    execFileSync('touch', [join(dir, 'ready')]);
+  }
+  return python;
+}
