@@ -103,7 +103,7 @@ describe('CL-21 JSON', () => {
   test('CL-21 no colour in JSON, in a pipe, with --no-color or NO_COLOR', async () => {
     socketFile();
     const { openSocket } = scriptedGateway(healthy);
-    const escape = '\u001b[';
+    const colour = '\u001b[';
     const seen: Record<string, boolean> = {};
     for (const [name, options, argv] of [
       ['terminal', { isTTY: true }, []],
@@ -114,7 +114,7 @@ describe('CL-21 JSON', () => {
     ] as const) {
       const t = cli({ openSocket, ...options });
       await t.run('health', ...argv);
-      seen[name] = t.out().includes(escape);
+      seen[name] = t.out().includes(colour);
     }
     expect(seen).toEqual({ terminal: true, json: false, pipe: false, flag: false, variable: false });
   });
