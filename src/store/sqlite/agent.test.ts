@@ -1,0 +1,157 @@
+import path from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { tempDir } from '../../../test/support/temp-dir.ts';
+import type { NewEntry, NewRun } from '../../agent/ports.ts';
+import { AGENT_SCHEMA, createAgentStore } from './agent.ts';
+import { EVENT_LOG_STEP, eventLog } from './event-log.ts';
+import { openDatabase } from './open.ts';
+
+const USAGE = { input: 3, output: 2, cacheRead: 1, cacheWrite: 0, total: 5 };
+
+async function opened() {
+  const dir = tempDir();
+  const result = await openDatabase(path.join(dir.path, 'db.sqlite'), { schemas: [EVENT_LOG_STEP, AGENT_SCHEMA] });
+  if (!result.ok) throw result.error;
+  const db = result.value;
+  const events = eventLog(db);
+  return {
+    db,
+    events,
+    store: createAgentStore(db, events),
+    async [Symbol.asyncDispose]() {
+      await db.close();
+      dir[Symbol.dispose]();
+    },
+  };
+}
+let ids = 0;
+const newRun = (runId: string, key = 'agent:main:main', message = `message of ${runId}`): NewRun => ({
+  request: { runId, sessionKey: key, message, origin: { principalId: 'owner', via: 'chat' } },
+  agentId: 'main',
+  digest: message,
+  at: 1_000 + ++ids,
+  entryId: `entry-${ids}`,
+  newSessionId: `session-${ids}`,
+  title: message,
+  preview: message,
+});
+const reply = (text: string): NewEntry => ({
+  id: `entry-${++ids}`,
+  at: 2_000 + ids,
+  message: { role: 'assistant', content: [{ type: 'text', text }], provider: 'p', model: 'm', api: 'a', usage: USAGE, stopReason: 'stop' },
+});
+
+describe("the agent's store", () => {
+  test('AG-3 seq is dense from 1 in the transcript and in the log, whatever is written at the same moment', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.constantFrom('accept', 'step', 'finish', 'reset', 'repeat')), {
+          minLength: 1,
+          maxLength: 40,
+        }),
+        async (steps) => {
+          await using s = await opened();
+          const runs = new Map<string, string[]>();
+          const work: Promise<unknown>[] = [];
+          let n = 0;
+          for (const [name, action] of steps) {
+            const key = `agent:main:${name}`;
+            const open = runs.get(key) ?? [];
+            runs.set(key, open);
+            if (action === 'accept') {
+              const runId = `run-${++n}`;
+              open.push(runId);
+              work.push(s.store.accept(newRun(runId, key)));
+            } else if (action === 'reset') {
+              work.push(s.store.resetSession(key, 'main', `reset-${++n}`, 5));
+            } else if (open[0] !== undefined && action === 'step') work.push(s.store.appendStep(open[0], [reply('x'), reply('y')], 7));
+            else if (open[0] !== undefined && action === 'repeat') work.push(s.store.accept(newRun(open[0], key)));
+            else if (action === 'finish') {
+              const runId = open.shift();
+              if (runId !== undefined) work.push(s.store.finish({ runId, status: 'ok', at: 9, usage: USAGE, entries: [reply('end')] }));
+            }
+          }
+          await Promise.all(work);
+          const sessions = s.db.prepare('SELECT session_id, last_seq FROM session_ids').all() as { session_id: string; last_seq: number }[];
+          for (const { session_id, last_seq } of sessions) {
+            const { entries, total } = s.store.entries(session_id, { limit: 1_000 });
+            expect(total).toBe(last_seq);
+            expect(entries.map(({ seq }) => seq)).toEqual(entries.map((_, i) => i + 1));
+            const logged = s.events.read(`session:${session_id}`, 0, 1_000);
+            expect(logged.map(({ seq }) => seq)).toEqual(logged.map((_, i) => i + 1));
+            const inLog = logged
+              .filter(({ kind }) => kind === 'message')
+              .map(({ payload }) => (JSON.parse(payload) as { entry: { seq: number } }).entry.seq);
+            expect(inLog).toEqual(entries.map(({ seq }) => seq));
+          }
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  test('AG-4 a repeat writes nothing', async () => {
+    await using s = await opened();
+    const [first, second] = await Promise.all([s.store.accept(newRun('r1')), s.store.accept(newRun('r1'))]);
+    expect(first.kind).toBe('new');
+    expect(second.kind).toBe('known');
+    const { sessionId } = s.store.session('agent:main:main') ?? { sessionId: '' };
+    expect(s.store.entries(sessionId, { limit: 10 }).total).toBe(1);
+  });
+
+  test('AG-1 usage adds up over runs, and a second end changes nothing', async () => {
+    await using s = await opened();
+    for (const runId of ['r1', 'r2']) {
+      await s.store.accept(newRun(runId));
+      await s.store.finish({ runId, status: 'ok', at: 9, usage: USAGE, entries: [reply('one')] });
+    }
+    const again = await s.store.finish({ runId: 'r1', status: 'error', at: 10, usage: USAGE, entries: [reply('two')] });
+    expect(again.entries).toEqual([]);
+    expect(s.store.session('agent:main:main')).toMatchObject({ usage: { input: 6, output: 4, total: 10 }, lastStatus: 'done' });
+    expect(s.store.run('r1')).toMatchObject({ status: 'ok' });
+    expect(s.store.runText('r1')).toBe('one');
+  });
+
+  test('AG-30 the journal is in order and goes with the step it belongs to', async () => {
+    await using s = await opened();
+    await s.store.accept(newRun('r1'));
+    for (const part of ['a', 'b', 'ç']) await s.store.appendJournal('r1', part);
+    expect(s.store.journal('r1')).toBe('abç');
+    expect(s.store.unfinishedRuns()).toMatchObject([{ run: { runId: 'r1', status: 'queued' }, request: { message: 'message of r1' } }]);
+    await s.store.markRunning('r1', 5);
+    expect(s.store.unfinishedRuns()).toMatchObject([{ run: { status: 'running', startedAt: 5 } }]);
+    await s.store.appendStep('r1', [reply('abç')], 6);
+    expect(s.store.journal('r1')).toBe('');
+  });
+
+  test('AG-43 a session of 100,000 messages opens as fast as a small one', async () => {
+    await using s = await opened();
+    await s.store.accept(newRun('r1'));
+    const { sessionId } = s.store.session('agent:main:main') ?? { sessionId: '' };
+    await s.db.write((tx) => {
+      const insert = tx.prepare('INSERT INTO transcript (session_id, seq, id, at, run_id, message) VALUES (?, ?, ?, 1, NULL, ?)');
+      for (let seq = 2; seq <= 100_000; seq++) insert.run(sessionId, seq, `bulk-${seq}`, '{"role":"user","text":"x"}');
+      tx.prepare('UPDATE session_ids SET last_seq = 100000 WHERE session_id = ?').run(sessionId);
+    });
+    await s.store.accept(newRun('small', 'agent:main:small'));
+    const small = s.store.session('agent:main:small')?.sessionId ?? '';
+    const time = (id: string, query: object): number => {
+      const times = Array.from({ length: 50 }, () => {
+        const began = performance.now();
+        s.store.entries(id, { limit: 200, ...query });
+        return performance.now() - began;
+      }).sort((a, b) => a - b);
+      return times[25] ?? 0;
+    };
+    // Two hundred rows against one: what counts is that it is not a hundred thousand.
+    const base = time(small, {});
+    for (const query of [{}, { offset: 50_000 }, { offset: 99_700 }, { beforeSeq: 300 }])
+      expect(time(sessionId, query)).toBeLessThan(Math.max(5, base * 500));
+    const plan = s.db
+      .prepare('EXPLAIN QUERY PLAN SELECT seq FROM transcript WHERE session_id = ? AND seq <= ? ORDER BY seq DESC LIMIT ?')
+      .all('x', 1, 1);
+    expect(JSON.stringify(plan)).toContain('SEARCH');
+    expect(JSON.stringify(plan)).not.toContain('TEMP B-TREE');
+  });
+});
