@@ -6,8 +6,10 @@ export interface Row {
   /** The same work by bare means, measured in this run. */
   readonly floor?: number;
   readonly ratio?: number;
-  /** What performance asks for, e.g. `≤ 3 ms`. */
+  /** What is asked for, e.g. `≤ 3 ms` or `≤ 1.8 × node -e 0`. */
   readonly budget: string;
+  /** Whether it is kept; absent where nothing is asked. */
+  readonly ok?: boolean;
 }
 
 export const median = (values: readonly number[]): number => percentile(values, 0.5);
@@ -16,3 +18,17 @@ export function percentile(values: readonly number[], p: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? Number.NaN;
 }
 export const round = (value: number): number => Number(value.toPrecision(3));
+
+/** A row whose budget is a ratio to its floor: at most `limit` times for what costs, at least for a rate (`atLeast`). */
+export function ratioRow(
+  figure: string,
+  unit: string,
+  value: number,
+  floor: number,
+  limit: { readonly atMost: number } | { readonly atLeast: number },
+  floorName: string,
+): Row {
+  const ratio = value / floor;
+  const [sign, bound, ok] = 'atMost' in limit ? ['≤', limit.atMost, ratio <= limit.atMost] : ['≥', limit.atLeast, ratio >= limit.atLeast];
+  return { figure, unit, value: round(value), floor: round(floor), ratio: round(ratio), budget: `${sign} ${bound} × ${floorName}`, ok };
+}
