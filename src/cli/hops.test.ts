@@ -30,7 +30,8 @@ const socketFile = (): void => {
   writeFileSync(join(dir, 'gateway', 'admin.sock'), '');
 };
 type Hops = { hops: { id: string; state: string; fix?: string }[]; broken?: string; ok: boolean };
-const states = (json: Record<string, unknown>): Record<string, string> => Object.fromEntries((json as unknown as Hops).hops.map(({ id, state }) => [id, state]));
+const states = (json: Record<string, unknown>): Record<string, string> =>
+  Object.fromEntries((json as unknown as Hops).hops.map(({ id, state }) => [id, state]));
 
 test('CL-50 status takes the nearest door and names every hop', async () => {
   socketFile();
@@ -47,7 +48,23 @@ test('CL-50 status --deep walks the way by URL too, with a latency at each hop',
   const t = terminal({ openSocket: gateway.openSocket });
   expect(await t.run('status', '--deep', '--json')).toBe(0);
   const json = t.json();
-  expect(Object.keys(states(json))).toEqual(['config', 'socket', 'address', 'credentials', 'tcp', 'http', 'ready', 'websocket', 'auth', 'scopes', 'gateway', 'model', 'sessions', 'presence', 'devices']);
+  expect(Object.keys(states(json))).toEqual([
+    'config',
+    'socket',
+    'address',
+    'credentials',
+    'tcp',
+    'http',
+    'ready',
+    'websocket',
+    'auth',
+    'scopes',
+    'gateway',
+    'model',
+    'sessions',
+    'presence',
+    'devices',
+  ]);
   for (const hop of (json as unknown as { hops: { id: string; ms?: number }[] }).hops)
     if (['socket', 'tcp', 'http', 'ready', 'websocket', 'auth', 'gateway'].includes(hop.id)) expect(hop.ms, hop.id).toBeTypeOf('number');
 });
@@ -66,10 +83,22 @@ test('CL-50 it writes nothing, makes no device and asks for no more than reading
 
 test.each<[string, FakeCliOptions & { script?: Script; config?: string }, string]>([
   ['config', { config: '{ gateway: { bind: 5 } }' }, 'config'],
-  ['nobody listens', { tcp: () => new Error('connect ECONNREFUSED 127.0.0.1:18789'), http: () => new Error('connect ECONNREFUSED'), script: undefined }, 'tcp'],
-  ['wrong token', { script: { connect: new Refuse({ code: 'INVALID_REQUEST', message: 'unauthorized', details: { code: 'AUTH_TOKEN_MISMATCH' } }) } }, 'auth'],
+  [
+    'nobody listens',
+    { tcp: () => new Error('connect ECONNREFUSED 127.0.0.1:18789'), http: () => new Error('connect ECONNREFUSED'), script: undefined },
+    'tcp',
+  ],
+  [
+    'wrong token',
+    { script: { connect: new Refuse({ code: 'INVALID_REQUEST', message: 'unauthorized', details: { code: 'AUTH_TOKEN_MISMATCH' } }) } },
+    'auth',
+  ],
   ['sick gateway', { script: { ...answers, health: { ok: false } } }, 'gateway'],
-  ['no credentials for --url', { config: '{ gateway: { mode: "remote", remote: { url: "wss://x.example", token: { source: "env", id: "NOT_SET_ANYWHERE" } } } }' }, 'credentials'],
+  [
+    'no credentials for --url',
+    { config: '{ gateway: { mode: "remote", remote: { url: "wss://x.example", token: { source: "env", id: "NOT_SET_ANYWHERE" } } } }' },
+    'credentials',
+  ],
   ['remote without url', { config: '{ gateway: { mode: "remote" } }' }, 'address'],
 ])('CL-51 %s: the broken hop is named, with one fix; exit 1', async (_name, { script, config, ...options }, hop) => {
   if (config !== undefined) writeFileSync(join(dir, 'openclaw.json'), config, { mode: 0o600 });
@@ -83,7 +112,10 @@ test.each<[string, FakeCliOptions & { script?: Script; config?: string }, string
 
 test('CL-51 what works is not broken: no model and waiting devices are hints, exit 0', async () => {
   socketFile();
-  const t = terminal({ openSocket: scriptedGateway({ ...answers, 'models.list': { models: [] }, 'device.pair.list': { pending: [{}], paired: [] } }).openSocket });
+  const t = terminal({
+    openSocket: scriptedGateway({ ...answers, 'models.list': { models: [] }, 'device.pair.list': { pending: [{}], paired: [] } })
+      .openSocket,
+  });
   expect(await t.run('status', '--json')).toBe(0);
   expect(states(t.json())).toMatchObject({ model: 'warn', devices: 'warn' });
 });

@@ -83,15 +83,15 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
   const hops: Hop[] = [];
   const answers: { -readonly [K in keyof Walk['answers']]: Walk['answers'][K] } = {};
   const clock = env.clock;
+  let gateway: Gateway | undefined;
+  let local: Gateway | undefined;
+  let target: ResolvedTarget | undefined;
   const since = (start: number): number => Math.round((clock.monotonic() - start) * 10) / 10;
 
   const config = await configHop(context);
   hops.push(config);
   if (config.state === 'fail') return done();
 
-  let gateway: Gateway | undefined;
-  let local: Gateway | undefined;
-  let target: ResolvedTarget | undefined;
   try {
     const admin = await adminTarget(context);
     if (admin !== undefined) await viaSocket(admin);

@@ -14,7 +14,7 @@ test.each([
   `{ gateway: { mode: 'remote' } } // local`,
   '{ x: "http://a", gateway: { mode: "remote" } }',
   '{ x: "/* not a comment", gateway: { mode: "remote" }, y: "*/" }',
-  '{ x: \'it\\\'s // \', gateway: { mode: "remote" } }',
+  "{ x: 'it\\'s // ', gateway: { mode: \"remote\" } }",
   '// "\n{ gateway: { mode: "remote" } } // "',
   '/* \' */ { gateway: { mode: "remote" } }',
   '// a\u2028{ gateway: { mode: "remote" } }',

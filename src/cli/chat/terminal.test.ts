@@ -51,10 +51,15 @@ describe('CL-31 the line that is typed', () => {
 
   test('CL-31 any keys leave a sound line', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.string(), fc.constantFrom('\u001b', '\u001b[D', '\u007f', '\u001b[200~', '\u001b[201~', '\u0017', '\u001b[A'))), (keys) => {
-        const { editor } = feed(...keys);
-        return !/[\u0000-\u001f]/.test(editor.text) && editor.cursorColumn <= width(editor.text);
-      }),
+      fc.property(
+        fc.array(
+          fc.oneof(fc.string(), fc.constantFrom('\u001b', '\u001b[D', '\u007f', '\u001b[200~', '\u001b[201~', '\u0017', '\u001b[A')),
+        ),
+        (keys) => {
+          const { editor } = feed(...keys);
+          return !/[\u0000-\u001f]/.test(editor.text) && editor.cursorColumn <= width(editor.text);
+        },
+      ),
     );
   });
 });
@@ -62,11 +67,15 @@ describe('CL-31 the line that is typed', () => {
 describe('CL-32 what is printed', () => {
   test('CL-32 wrapped rows fit, and joined again they hold every character but spaces at the breaks', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom('a', 'bc', ' ', '你', '🦞', '\n', 'longwordlongword') }), fc.integer({ min: 10, max: 40 }), (text, columns) => {
-        const rows = wrap(text, columns);
-        expect(rows.join('').replace(/\s/g, '')).toBe(text.replace(/\s/g, ''));
-        for (const row of rows) expect(width(row.trimEnd())).toBeLessThanOrEqual(columns);
-      }),
+      fc.property(
+        fc.string({ unit: fc.constantFrom('a', 'bc', ' ', '你', '🦞', '\n', 'longwordlongword') }),
+        fc.integer({ min: 10, max: 40 }),
+        (text, columns) => {
+          const rows = wrap(text, columns);
+          expect(rows.join('').replace(/\s/g, '')).toBe(text.replace(/\s/g, ''));
+          for (const row of rows) expect(width(row.trimEnd())).toBeLessThanOrEqual(columns);
+        },
+      ),
     );
   });
 
@@ -104,7 +113,12 @@ describe('CL-32 what is printed', () => {
   });
 
   test('CL-32 foreign text loses its controls', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => !/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(printable(text))));
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary' }),
+        (text) => !/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(printable(text)),
+      ),
+    );
     expect(oneLine('a\u001b[31m\nb', 20)).toBe('a[31m b');
     expect(width(oneLine('你'.repeat(40), 11))).toBeLessThanOrEqual(11);
   });

@@ -18,11 +18,21 @@ function here(script: Script, options: FakeCliOptions = {}) {
   const t = fakeCli({ openSocket: gateway.openSocket, ...options, vars: { OPENCLAW_STATE_DIR: dir, HOME: dir, ...options.vars } });
   return { gateway, t };
 }
-const pending = (requestId: string, ts: number) => ({ requestId, deviceId: 'd'.repeat(64), displayName: `laptop ${requestId}`, role: 'operator', scopes: ['operator.read'], ts });
+const pending = (requestId: string, ts: number) => ({
+  requestId,
+  deviceId: 'd'.repeat(64),
+  displayName: `laptop ${requestId}`,
+  role: 'operator',
+  scopes: ['operator.read'],
+  ts,
+});
 
 describe('CL-40 devices', () => {
   test('CL-40 approve without an id takes the only one that waits', async () => {
-    const { gateway, t } = here({ 'device.pair.list': { pending: [pending('r1', 1)], paired: [] }, 'device.pair.approve': { requestId: 'r1', device: {} } });
+    const { gateway, t } = here({
+      'device.pair.list': { pending: [pending('r1', 1)], paired: [] },
+      'device.pair.approve': { requestId: 'r1', device: {} },
+    });
     expect(await t.run('devices', 'approve')).toBe(0);
     expect(gateway.asked.at(-1)).toMatchObject({ method: 'device.pair.approve', params: { requestId: 'r1' } });
   });
@@ -67,7 +77,12 @@ describe('CL-42 agent', () => {
     more({ runId: 'id-1', status: 'accepted', sessionKey: 'agent:main:main' });
     return payload;
   };
-  const done = { runId: 'id-1', status: 'ok', summary: 'completed', result: { payloads: [{ text: 'Hello there.' }], meta: { aborted: false } } };
+  const done = {
+    runId: 'id-1',
+    status: 'ok',
+    summary: 'completed',
+    result: { payloads: [{ text: 'Hello there.' }], meta: { aborted: false } },
+  };
 
   test('CL-42 prints the answer; --json the whole result', async () => {
     const { gateway, t } = here({ agent: answering(done) });
@@ -85,7 +100,8 @@ describe('CL-42 agent', () => {
         'events.subscribe': { subscribed: true },
         agent: async (_params: unknown, more: (payload: unknown) => void) => {
           more({ runId: 'id-1', status: 'accepted' });
-          for (const soFar of ['Hel', 'Hello', 'Hello there.']) emit('agent', { runId: 'id-1', stream: 'assistant', data: { text: soFar } });
+          for (const soFar of ['Hel', 'Hello', 'Hello there.'])
+            emit('agent', { runId: 'id-1', stream: 'assistant', data: { text: soFar } });
           emit('agent', { runId: 'other', stream: 'assistant', data: { text: 'not mine' } });
           return done;
         },
@@ -98,7 +114,9 @@ describe('CL-42 agent', () => {
   });
 
   test('CL-42 a failed run is a failure with its fix', async () => {
-    const { t } = here({ agent: new Refuse({ code: 'UNAVAILABLE', message: 'no key for anthropic', details: { fix: 'export ANTHROPIC_API_KEY=…' } }) });
+    const { t } = here({
+      agent: new Refuse({ code: 'UNAVAILABLE', message: 'no key for anthropic', details: { fix: 'export ANTHROPIC_API_KEY=…' } }),
+    });
     expect(await t.run('agent', '-m', 'hi', '--json')).not.toBe(0);
     expect(t.json()).toMatchObject({ ok: false });
   });
@@ -235,7 +253,12 @@ describe('CL-45 config', () => {
     const { t } = here({});
     expect(await t.run('config', 'set', 'gateway.auth.token', '123456789012345678901234')).toBe(0);
     expect(readFileSync(join(dir, 'openclaw.json'), 'utf8')).toMatch(/["']123456789012345678901234["']/);
-    for (const argv of [['config', 'get'], ['config', 'get', 'gateway.auth.token'], ['config', 'get', '--json'], ['config', 'get', 'gateway.auth', '--json']]) {
+    for (const argv of [
+      ['config', 'get'],
+      ['config', 'get', 'gateway.auth.token'],
+      ['config', 'get', '--json'],
+      ['config', 'get', 'gateway.auth', '--json'],
+    ]) {
       await t.run(...argv);
       expect(t.out() + t.err()).not.toContain('123456789012345678901234');
     }
@@ -254,7 +277,11 @@ describe('CL-46 auth', () => {
     const { t } = here({}, { vars: { OPENCLAW_GATEWAY_TOKEN: 'bbbbbbbbbbbbbbbbbbbbbbbb' } });
     expect(await t.run('auth', 'explain', '--json')).toBe(0);
     expect(t.json()).toMatchObject({ agreement: 'same' });
-    for (const argv of [['auth', 'explain'], ['auth', 'explain', '--token', 'cccccccccccccccccccccccc'], ['auth', 'explain', '--json']]) {
+    for (const argv of [
+      ['auth', 'explain'],
+      ['auth', 'explain', '--token', 'cccccccccccccccccccccccc'],
+      ['auth', 'explain', '--json'],
+    ]) {
       await t.run(...argv);
       expect(t.out() + t.err()).not.toMatch(/aaaaaaaa|bbbbbbbb|cccccccc/);
     }
@@ -284,9 +311,17 @@ describe('CL-47 logs', () => {
   const entry = (msg: string) => JSON.stringify({ level: 30, time: 0, msg });
 
   test('CL-47 from the gateway, by cursor', async () => {
-    const { gateway, t } = here({ 'logs.tail': { file: '/l', cursor: 7, size: 7, lines: [entry('hello'), 'not json'], truncated: false, reset: false } });
+    const { gateway, t } = here({
+      'logs.tail': { file: '/l', cursor: 7, size: 7, lines: [entry('hello'), 'not json'], truncated: false, reset: false },
+    });
     expect(await t.run('logs', '--json')).toBe(0);
-    expect(t.out().trim().split('\n').map((line) => (JSON.parse(line) as { type: string }).type)).toEqual(['meta', 'log', 'raw']);
+    expect(
+      t
+        .out()
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { type: string }).type),
+    ).toEqual(['meta', 'log', 'raw']);
     expect(gateway.asked.at(-1)?.params).toEqual({ limit: 200, maxBytes: 250_000 });
   });
 
@@ -302,7 +337,9 @@ describe('CL-47 logs', () => {
 
   test('CL-47 a remote gateway that does not answer is an error, not the local file', async () => {
     writeFileSync(join(dir, 'gateway', 'logs', 'openclaw-2026-01-01.log'), `${entry('local')}\n`);
-    writeFileSync(join(dir, 'openclaw.json'), '{ gateway: { mode: "remote", remote: { url: "wss://claw.example", token: "t" } } }', { mode: 0o600 });
+    writeFileSync(join(dir, 'openclaw.json'), '{ gateway: { mode: "remote", remote: { url: "wss://claw.example", token: "t" } } }', {
+      mode: 0o600,
+    });
     const t = fakeCli({ vars: { OPENCLAW_STATE_DIR: dir, HOME: dir } });
     expect(await t.run('logs')).toBe(3);
     expect(t.out()).toBe('');
@@ -336,8 +373,15 @@ describe('CL-49 gateway call and probe', () => {
   });
 
   test('CL-49 probe sends a remote gateway only what was meant for it', async () => {
-    writeFileSync(join(dir, 'openclaw.json'), '{ gateway: { mode: "remote", remote: { url: "wss://claw.example" }, auth: { token: "config-token-config-token" } } }', { mode: 0o600 });
-    const { gateway, t } = here({ health: { ok: true }, 'system-presence': [] }, { vars: { OPENCLAW_GATEWAY_TOKEN: 'env-token-env-token-env-token' } });
+    writeFileSync(
+      join(dir, 'openclaw.json'),
+      '{ gateway: { mode: "remote", remote: { url: "wss://claw.example" }, auth: { token: "config-token-config-token" } } }',
+      { mode: 0o600 },
+    );
+    const { gateway, t } = here(
+      { health: { ok: true }, 'system-presence': [] },
+      { vars: { OPENCLAW_GATEWAY_TOKEN: 'env-token-env-token-env-token' } },
+    );
     expect(await t.run('gateway', 'probe', '--json')).toBe(0);
     const toRemote = gateway.asked.filter(({ url }) => url.includes('claw.example'));
     expect(JSON.stringify(toRemote)).not.toMatch(/env-token|config-token/);
