@@ -38,7 +38,7 @@ describe('a turn', () => {
     });
     expect(run?.usage?.output).toBe(5);
     expect(run?.usage?.input).toBeGreaterThan(0);
-    expect(types(t.runEvents).filter((type) => type !== 'text')).toEqual(['phase', 'phase', 'phase', 'start', 'model', 'usage', 'end']);
+    expect(types(t.runEvents).filter((type) => type !== 'text')).toEqual(['phase', 'phase', 'start', 'phase', 'model', 'usage', 'end']);
     expect(t.runEvents.map(({ seq }) => seq)).toEqual(t.runEvents.map((_, i) => i + 1));
     const texts = t.runEvents.filter((event) => event.type === 'text');
     expect(texts.map(({ delta }) => delta).join('')).toBe(run?.text);
@@ -327,7 +327,7 @@ describe('failures of a provider', () => {
     await t.told(({ type }) => type === 'end');
     expect(t.agent.run(request.runId)).toMatchObject({ status: 'ok', text: 'Whole this time.' });
     const order = types(t.runEvents).filter((type, i, all) => type !== all[i - 1]);
-    expect(order).toEqual(['phase', 'start', 'model', 'text', 'retrying', 'replace', 'text', 'usage', 'end']);
+    expect(order).toEqual(['phase', 'start', 'phase', 'model', 'text', 'retrying', 'replace', 'text', 'usage', 'end']);
     expect(messages(t).map(shown)).toEqual(['user: TEST:cut after=5 times=1', 'assistant(stop): Whole this time.']);
   });
 

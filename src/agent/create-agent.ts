@@ -330,9 +330,12 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       });
       if (accepted.kind === 'known') return known(accepted.run, digest);
       const entry = activate(accepted.run, request);
-      tellWritten({ entries: [accepted.entry], session: accepted.session });
-      tellChanged(accepted.created ? 'create' : 'send', accepted.session);
-      enqueue(entry);
+      // Whoever sent it hears that it was taken before anything that comes of it: the answer leaves in this turn of the event loop.
+      setImmediate(() => {
+        tellWritten({ entries: [accepted.entry], session: accepted.session });
+        tellChanged(accepted.created ? 'create' : 'send', accepted.session);
+        enqueue(entry);
+      });
       return { status: 'started', runId: request.runId };
     } catch (thrown) {
       log.error('a message could not be stored', { error: messageOf(thrown) });

@@ -131,8 +131,8 @@ class Turn {
       deps.emit(run, { type: 'start', startedAt });
       return this.failed({ kind: 'auth', message: `No answer: ${candidates.reason}.`, fix: candidates.fix });
     }
-    deps.emit(run, { type: 'phase', phase: 'starting_model' });
     deps.emit(run, { type: 'start', startedAt });
+    deps.emit(run, { type: 'phase', phase: 'starting_model' });
     for (const [index, model] of models.entries()) {
       const outcome = await this.ask(model, index < models.length - 1);
       if (outcome !== 'next-model') return outcome;
