@@ -4,12 +4,20 @@ import { credentialInputs } from '../config/credential-inputs.ts';
 import type { ConfigSnapshot } from '../config/load.ts';
 import { UserError } from '../lib/errors.ts';
 import { EXIT } from './exit-codes.ts';
-import type { Explicit, UrlKind } from './target.ts';
+
+/** How the URL was chosen: by flag, by environment, by `gateway.remote.url`, or made of this machine's bind and port. */
+export type UrlKind = 'cli' | 'env' | 'remote' | 'local';
+
+/** What was given by hand. */
+export interface Explicit {
+  readonly url?: string;
+  readonly token?: string;
+  readonly password?: string;
+}
 
 export interface Asked {
   readonly config: ConfigSnapshot;
   readonly explicit: Explicit;
-  /** How the URL was chosen. */
   readonly kind: UrlKind;
 }
 

@@ -1,11 +1,11 @@
-import type { CommandSpec, FlagSpec } from './command.ts';
+import type { CommandEntry, FlagSpec } from './command-entry.ts';
 import type { Paint } from './format/paint.ts';
 import { pairs } from './format/table.ts';
 import type { Messages } from './i18n.ts';
 import { COMMANDS, GLOBAL_FLAGS } from './program.ts';
 
 /** Help for everything, a group or one command, from the table alone. */
-export function helpText(text: Messages, paint: Paint, about: { readonly command?: CommandSpec; readonly group?: string }): string {
+export function helpText(text: Messages, paint: Paint, about: { readonly command?: CommandEntry; readonly group?: string }): string {
   if (about.command !== undefined) return commandHelp(about.command, text, paint);
   const group = about.group;
   const shown = COMMANDS.filter(({ path }) => group === undefined || path[0] === group);
@@ -30,7 +30,7 @@ export function helpText(text: Messages, paint: Paint, about: { readonly command
   return lines.join('\n');
 }
 
-function commandHelp({ path, aliases, args, flags, summary, examples }: CommandSpec, text: Messages, paint: Paint): string {
+function commandHelp({ path, aliases, args, flags, summary, examples }: CommandEntry, text: Messages, paint: Paint): string {
   const own = flags.filter(({ hidden }) => hidden !== true);
   return [
     summary,

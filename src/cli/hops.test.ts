@@ -81,11 +81,11 @@ test('CL-50 it writes nothing, makes no device and asks for no more than reading
   expect(gateway.asked.filter(({ method }) => !reads.has(method))).toEqual([]);
 });
 
-test.each<[string, FakeCliOptions & { script?: Script; config?: string }, string]>([
+const broken: [string, FakeCliOptions & { script?: Script; config?: string }, string][] = [
   ['config', { config: '{ gateway: { bind: 5 } }' }, 'config'],
   [
     'nobody listens',
-    { tcp: () => new Error('connect ECONNREFUSED 127.0.0.1:18789'), http: () => new Error('connect ECONNREFUSED'), script: undefined },
+    { tcp: () => new Error('connect ECONNREFUSED 127.0.0.1:18789'), http: () => new Error('connect ECONNREFUSED') },
     'tcp',
   ],
   [
@@ -100,7 +100,8 @@ test.each<[string, FakeCliOptions & { script?: Script; config?: string }, string
     'credentials',
   ],
   ['remote without url', { config: '{ gateway: { mode: "remote" } }' }, 'address'],
-])('CL-51 %s: the broken hop is named, with one fix; exit 1', async (_name, { script, config, ...options }, hop) => {
+];
+test.each(broken)('CL-51 %s: the broken hop is named, with one fix; exit 1', async (_name, { script, config, ...options }, hop) => {
   if (config !== undefined) writeFileSync(join(dir, 'openclaw.json'), config, { mode: 0o600 });
   const t = terminal({ ...(script === undefined ? {} : { openSocket: scriptedGateway(script).openSocket }), ...options });
   expect(await t.run('status', '--deep', '--json')).toBe(1);

@@ -1,7 +1,8 @@
 import { nearestName } from '../config/near.ts';
 import type { UserError } from '../lib/errors.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import type { CommandSpec, FlagSpec } from './command.ts';
+import type { CommandSpec } from './command.ts';
+import type { FlagSpec } from './command-entry.ts';
 import { Flags } from './flags.ts';
 import { COMMANDS, GLOBAL_FLAGS } from './program.ts';
 import { usage } from './usage.ts';

@@ -1,4 +1,5 @@
-import type { CommandSpec, FlagSpec } from './command.ts';
+import type { CommandSpec } from './command.ts';
+import type { FlagSpec } from './command-entry.ts';
 
 /** The whole command line on one page. Help, parsing, completion and the docs come from here; a command's code is fetched when it runs. */
 

@@ -30,7 +30,7 @@ describe('CL-20 command line', () => {
     }
   });
 
-  test('CL-20 --help lists every command and the exit codes; each command has its own help', async () => {
+  test('CL-20 CL-30 --help lists every command and the exit codes; each command has its own help', async () => {
     const t = cli();
     expect(await t.run('--help')).toBe(0);
     for (const { path } of COMMANDS) expect(t.out()).toContain(path.join(' '));
@@ -214,7 +214,7 @@ describe('CL-22 which gateway', () => {
   });
 });
 
-describe('CL-26 errors', () => {
+describe('CL-26 CL-30 errors', () => {
   test.each([
     ['AUTH_TOKEN_MISMATCH', 4, 'openclaw auth explain'],
     ['AUTH_TOKEN_MISSING', 4, 'OPENCLAW_GATEWAY_TOKEN'],

@@ -7,6 +7,7 @@ import { EXIT } from './exit-codes.ts';
 import { messagesFor } from './i18n.ts';
 import { Output } from './output.ts';
 import { parseArgv } from './parse.ts';
+import { COMMANDS, GLOBAL_FLAGS } from './program.ts';
 
 /**
  * One command line from start to end; the exit code. Never throws: what a person must know is printed, with its fix.
@@ -39,7 +40,15 @@ export async function run(argv: readonly string[], env: CliEnv): Promise<number>
     const paths = resolvePaths(env.vars, { ...(profile === undefined ? {} : { profile }), ...(flags.on('dev') ? { dev: true } : {}) });
     if (!paths.ok) throw paths.error;
     const execute = await command.load();
-    return await execute({ env, flags, args, out, paths: paths.value, config: lazyConfig(paths.value, env.vars) });
+    return await execute({
+      env,
+      flags,
+      args,
+      out,
+      paths: paths.value,
+      program: { commands: COMMANDS, globalFlags: GLOBAL_FLAGS },
+      config: lazyConfig(paths.value, env.vars),
+    });
   } catch (thrown) {
     const error = thrown instanceof UserError ? thrown : internal(thrown);
     out.failure(error);

@@ -4,6 +4,7 @@ import { envText } from '../config/env.ts';
 import type { ConfigSnapshot } from '../config/load.ts';
 import { UserError } from '../lib/errors.ts';
 import type { Context } from './context.ts';
+import type { Explicit, UrlKind } from './credentials.ts';
 import { EXIT } from './exit-codes.ts';
 import { configMayPointElsewhere, dotenvMayPointElsewhere } from './points-elsewhere.ts';
 
@@ -18,12 +19,6 @@ export interface ResolvedTarget {
   readonly mode: 'local' | 'remote';
   readonly configPath: string;
   readonly bind?: string;
-}
-
-export interface Explicit {
-  readonly url?: string;
-  readonly token?: string;
-  readonly password?: string;
 }
 
 /** `--url --token --password` as given; a blank one counts as not given. */
@@ -141,8 +136,6 @@ export async function urlTarget(context: Context): Promise<ResolvedTarget> {
     return { ...(await localUrl(config)), kind: 'local' };
   }
 }
-
-export type UrlKind = 'cli' | 'env' | 'remote' | 'local';
 
 /** The URL of this machine's own gateway, from its bind: never another address than the one it listens on. */
 export async function localUrl(config: ConfigSnapshot): Promise<{ url: string; source: string }> {

@@ -1,15 +1,15 @@
-import type { CommandSpec, Run } from '../command.ts';
+import type { Run } from '../command.ts';
+import type { CommandEntry, FlagSpec } from '../command-entry.ts';
 import { EXIT } from '../exit-codes.ts';
-import { COMMANDS, GLOBAL_FLAGS } from '../program.ts';
 import { usage } from '../usage.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
 
 /** `openclaw completion <shell>`: a script made from the table of commands; it asks nothing of anybody when it runs. */
-export const run: Run = async ({ args, out }) => {
+export const run: Run = async ({ args, out, program }) => {
   const shell = SHELLS.find((name) => name === args[0]);
   if (shell === undefined) throw usage(`a shell is one of ${SHELLS.join(', ')}`, 'openclaw completion bash');
-  const script = { bash, zsh, fish, powershell }[shell]();
+  const script = { bash, zsh, fish, powershell }[shell](wordsOf(program));
   out.result({ shell, script });
   out.raw(script);
   return EXIT.ok;
@@ -22,30 +22,46 @@ interface Entry {
   readonly flags: readonly string[];
 }
 
-const flagWords = (command: Pick<CommandSpec, 'flags'>): string[] =>
-  [...command.flags, ...GLOBAL_FLAGS].filter(({ hidden }) => hidden !== true).map(({ name }) => `--${name}`);
-const entries = (): Entry[] =>
-  COMMANDS.flatMap((command) =>
-    [command.path.join(' '), ...(command.aliases ?? [])].map((words) => ({ words, summary: command.summary, flags: flagWords(command) })),
-  );
-/** What may follow each leading word: `'' → gateway health …`, `gateway → run status …`. */
-function children(): Map<string, string[]> {
-  const found = new Map<string, string[]>();
-  for (const { words } of entries()) {
-    const [first = '', second] = words.split(' ');
-    found.set('', [...new Set([...(found.get('') ?? []), first])]);
-    if (second !== undefined) found.set(first, [...new Set([...(found.get(first) ?? []), second])]);
-  }
-  return found;
+/** The table of commands as a shell needs it. */
+interface Words {
+  readonly commands: readonly CommandEntry[];
+  readonly globals: readonly string[];
+  /** Every name of every command. */
+  readonly entries: readonly Entry[];
+  /** What may follow each leading word: `'' → gateway health …`, `gateway → run status …`. */
+  readonly tree: ReadonlyMap<string, readonly string[]>;
 }
 
-function bash(): string {
-  const tree = children();
+const shown = (flags: readonly FlagSpec[]): string[] => flags.filter(({ hidden }) => hidden !== true).map(({ name }) => `--${name}`);
+
+function wordsOf({
+  commands,
+  globalFlags,
+}: {
+  readonly commands: readonly CommandEntry[];
+  readonly globalFlags: readonly FlagSpec[];
+}): Words {
+  const globals = shown(globalFlags);
+  const entries = commands.flatMap(({ path, aliases, summary, flags }) =>
+    [path.join(' '), ...(aliases ?? [])].map((words) => ({ words, summary, flags: [...shown(flags), ...globals] })),
+  );
+  const tree = new Map<string, string[]>();
+  const add = (parent: string, word: string): void => void tree.set(parent, [...new Set([...(tree.get(parent) ?? []), word])]);
+  for (const { words } of entries) {
+    const [first = '', second] = words.split(' ');
+    add('', first);
+    if (second !== undefined) add(first, second);
+  }
+  return { commands, globals, entries, tree };
+}
+
+function bash(table: Words): string {
+  const { tree, entries, globals } = table;
   const words = [...tree].map(([parent, next]) => `    '${parent}') words='${next.join(' ')}' ;;`);
-  const flags = entries().map(({ words: name, flags: list }) => `    '${name}') flags='${list.join(' ')}' ;;`);
+  const flags = entries.map(({ words: name, flags: list }) => `    '${name}') flags='${list.join(' ')}' ;;`);
   return `# openclaw completion for bash
 _openclaw() {
-  local cur="\${COMP_WORDS[COMP_CWORD]}" first='' second='' word words='' flags='${GLOBAL_FLAGS.map(({ name }) => `--${name}`).join(' ')}' i
+  local cur="\${COMP_WORDS[COMP_CWORD]}" first='' second='' word words='' flags='${globals.join(' ')}' i
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="\${COMP_WORDS[i]}"
     [[ $word == -* ]] && continue
@@ -65,19 +81,21 @@ complete -o default -F _openclaw openclaw
 
 const quoted = (text: string): string => text.replaceAll("'", "'\\''");
 
-function zsh(): string {
-  const tree = children();
+function zsh(table: Words): string {
+  const { tree, entries, globals } = table;
   const cases = [...tree].map(([parent, next]) => {
-    const rows = next.map((word) => `'${word}:${quoted(summaryOf(parent === '' ? word : `${parent} ${word}`)).replaceAll(':', '\\:')}'`);
+    const rows = next.map(
+      (word) => `'${word}:${quoted(summaryOf(table, parent === '' ? word : `${parent} ${word}`)).replaceAll(':', '\\:')}'`,
+    );
     return `    '${parent}') candidates=(${rows.join(' ')}) ;;`;
   });
-  const flags = entries().map(({ words, flags: list }) => `    '${words}') options=(${list.join(' ')}) ;;`);
+  const flags = entries.map(({ words, flags: list }) => `    '${words}') options=(${list.join(' ')}) ;;`);
   return `#compdef openclaw
 _openclaw() {
   local -a candidates options plain
   plain=(\${words[2,CURRENT-1]:#-*})
   if [[ $PREFIX == -* ]]; then
-    options=(${GLOBAL_FLAGS.map(({ name }) => `--${name}`).join(' ')})
+    options=(${globals.join(' ')})
     case "\${(j: :)plain[1,2]}" in
 ${flags.join('\n')}
     esac
@@ -94,13 +112,13 @@ compdef _openclaw openclaw
 `;
 }
 
-function summaryOf(words: string): string {
-  const command = COMMANDS.find(({ path, aliases }) => path.join(' ') === words || aliases?.includes(words));
+function summaryOf({ commands }: Words, words: string): string {
+  const command = commands.find(({ path, aliases }) => path.join(' ') === words || aliases?.includes(words));
   return command?.summary ?? 'more commands';
 }
 
-function fish(): string {
-  const tree = children();
+function fish(table: Words): string {
+  const { tree } = table;
   const lines = ['# openclaw completion for fish', 'complete -c openclaw -f'];
   for (const [parent, next] of tree) {
     for (const word of next) {
@@ -108,10 +126,12 @@ function fish(): string {
         parent === ''
           ? '__fish_use_subcommand'
           : `__fish_seen_subcommand_from ${parent}; and not __fish_seen_subcommand_from ${next.join(' ')}`;
-      lines.push(`complete -c openclaw -n '${when}' -a '${word}' -d '${quoted(summaryOf(parent === '' ? word : `${parent} ${word}`))}'`);
+      lines.push(
+        `complete -c openclaw -n '${when}' -a '${word}' -d '${quoted(summaryOf(table, parent === '' ? word : `${parent} ${word}`))}'`,
+      );
     }
   }
-  for (const { path, flags } of COMMANDS) {
+  for (const { path, flags } of table.commands) {
     const [first = '', second] = path;
     const when =
       second === undefined
@@ -127,10 +147,10 @@ function fish(): string {
   return `${lines.join('\n')}\n`;
 }
 
-function powershell(): string {
-  const tree = children();
+function powershell(table: Words): string {
+  const { tree, entries } = table;
   const words = [...tree].map(([parent, next]) => `    '${parent}' = @(${next.map((word) => `'${word}'`).join(', ')})`);
-  const flags = entries().map(({ words: name, flags: list }) => `    '${name}' = @(${list.map((flag) => `'${flag}'`).join(', ')})`);
+  const flags = entries.map(({ words: name, flags: list }) => `    '${name}' = @(${list.map((flag) => `'${flag}'`).join(', ')})`);
   return `# openclaw completion for PowerShell
 Register-ArgumentCompleter -Native -CommandName openclaw -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
