@@ -163,12 +163,15 @@ describe('links and special files', () => {
         }
       }
     })();
-    for (let i = 0; i < 300; i++) {
-      expect(await read(h.workspace, 'dir/secret.txt')).not.toBe('the secret');
-      await h.workspace.write('dir/made.txt', 'x');
+    try {
+      for (let i = 0; i < 300; i++) {
+        expect(await read(h.workspace, 'dir/secret.txt')).not.toBe('the secret');
+        await h.workspace.write('dir/made.txt', 'x');
+      }
+    } finally {
+      stop.abort();
+      await swapping;
     }
-    stop.abort();
-    await swapping;
     expect(swaps).toBeGreaterThan(10);
     expect(fs.readdirSync(h.outside)).toEqual(['secret.txt']);
   });

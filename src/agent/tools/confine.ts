@@ -45,6 +45,16 @@ interface Dir {
 const procFds = process.platform === 'linux' && fs.existsSync('/proc/self/fd');
 /** The path of `name` in an open directory. On Linux through its descriptor, so that a renamed or swapped parent does not matter. */
 const at = (dir: Dir, name: string): string => (procFds ? `/proc/self/fd/${dir.handle.fd}/${name}` : path.join(dir.path, name));
+/**
+ * Where paths are not relative to a descriptor: whether what was opened is what stands under the name, with no link on
+ * the way. A tree that is swapped to and fro at the right moments could still deceive it; the descriptor cannot be.
+ */
+async function isInPlace(dir: Dir, name: string, stat: Stats): Promise<boolean> {
+  if (procFds) return true;
+  const target = path.join(dir.path, name);
+  const now = await fs.promises.lstat(target);
+  return identity(now) === identity(stat) && (await fs.promises.realpath(target)) === target;
+}
 const self = (dir: Dir): string => (procFds ? `/proc/self/fd/${dir.handle.fd}` : dir.path);
 
 /**
@@ -101,7 +111,7 @@ function workspaceOver(root: Dir, given: string, guarded: ReadonlySet<string>): 
     const handle = await open(target, constants.O_RDONLY | DIRECTORY | NOFOLLOW | NONBLOCK);
     const dir = { handle, path: path.join(parent.path, name) };
     const stat = await handle.stat();
-    const wrong = !stat.isDirectory() || guarded.has(identity(stat)) || (!procFds && (await fs.promises.realpath(dir.path)) !== dir.path);
+    const wrong = !stat.isDirectory() || guarded.has(identity(stat)) || !(await isInPlace(parent, name, stat));
     if (!wrong) return ok(dir);
     await handle.close();
     return err(`"${name}" may not be entered.`);
@@ -131,6 +141,7 @@ function workspaceOver(root: Dir, given: string, guarded: ReadonlySet<string>): 
             if (stat.isDirectory()) return err(`"${relative}" is a directory. Use list.`);
             const refused = unfit(stat, relative) ?? (guarded.has(identity(stat)) ? `"${relative}" may not be read.` : undefined);
             if (refused !== undefined) return err(refused);
+            if (!(await isInPlace(dir, name, stat))) return err(`"${relative}" may not be read.`);
             return ok(await use(file, stat));
           } finally {
             await file.close();
@@ -190,6 +201,7 @@ function workspaceOver(root: Dir, given: string, guarded: ReadonlySet<string>): 
           try {
             await file.writeFile(content, 'utf8');
             await file.sync();
+            if (!(await isInPlace(dir, temporary, await file.stat()))) throw new Error('moved');
             // `rename` replaces whatever now stands under the name and follows nothing.
             await fs.promises.rename(at(dir, temporary), at(dir, name));
           } catch (thrown) {
