@@ -399,7 +399,12 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     );
     const closeFallen = (): void =>
       void hub.closeWhere((principal) => principal.kind !== 'socket' && !stillStands(principal, door), CLOSE.revoked, 'credential changed');
-    closing.push(policy.onChange(closeFallen));
+    closing.push(
+      policy.onChange((changed) => {
+        audit.event({ event: 'secret-changed', detail: changed.join(', ') });
+        closeFallen();
+      }),
+    );
     // Tokens run out without anybody doing anything.
     closing.push(clock.every(60_000, closeFallen));
 

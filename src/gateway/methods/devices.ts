@@ -93,7 +93,7 @@ function pairedRow(device: DeviceRecord, devices: DeviceStore, online: ReadonlyS
     ...(seen.length > 0 && { lastSeenAtMs: Math.max(...seen) }),
     tokens: tokens.map((token) => ({
       role: token.role,
-      ...(token.bound !== undefined && { scopes: token.bound }),
+      scopes: token.bound ?? device.roles.find(({ role }) => role === token.role)?.scopes ?? [],
       createdAtMs: token.createdAtMs,
       expiresAtMs: token.expiresAtMs,
       ...(token.lastUsedAtMs !== undefined && { lastUsedAtMs: token.lastUsedAtMs }),
