@@ -161,6 +161,26 @@ test('CL-34 an answer that was cut by a drop is completed from the history, with
   expect(await c.talk.resume()).toBe(0);
 });
 
+test('CL-34 a run that a restart cut ends as a failure, with the text it had', async () => {
+  const c = await conversing();
+  const ending = c.talk.send('hi');
+  await until(() => c.sent.length === 1);
+  c.chat({ runId: 'run-1', state: 'delta', message: message('Half') });
+  const cut = {
+    role: 'assistant',
+    stopReason: 'error',
+    content: [
+      { type: 'text', text: 'Half of' },
+      { type: 'text', text: 'It was interrupted.' },
+    ],
+    __openclaw: { seq: 2, runId: 'run-1' },
+  };
+  await c.bounce(() => c.remember([past(1, 'user', 'hi', 'run-1'), cut]));
+  await c.talk.resume();
+  expect(await ending).toEqual({ state: 'error', message: 'It was interrupted.' });
+  expect(c.seen).toEqual(['+Half', '+ of', 'end', 'problem It was interrupted.']);
+});
+
 test('CL-34 what was typed offline waits in order and goes out once, with its key', async () => {
   const c = await conversing();
   let endings: Promise<Ending>[] = [];

@@ -236,11 +236,11 @@ export class Conversation {
       shown++;
       if (role === 'assistant' && runId !== undefined && (this.#outbox.has(runId) || this.#showing?.runId === runId)) {
         if (message['stopReason'] === 'toolUse') continue;
-        const whole = printable(messageOf(message) ?? '');
-        const problem = text(message['errorMessage']);
+        const { whole, problem } = outcomeOf(message);
         if (whole !== '') this.#show(runId, whole, true);
-        if (problem !== undefined) this.#view.problem(printable(problem));
-        this.#end(runId, problem === undefined ? { state: 'final', text: whole } : { state: 'error', message: printable(problem) });
+        this.#finishShowing(runId);
+        if (problem !== undefined) this.#view.problem(problem);
+        this.#end(runId, problem === undefined ? { state: 'final', text: whole } : { state: 'error', message: problem });
       } else this.#showPast(message);
     }
     this.#lastSeq = Math.max(this.#lastSeq, newestSeq(messages));
@@ -273,6 +273,16 @@ const isLost = (fault: Fault): boolean => fault.kind === 'closed' || fault.kind 
 
 const seqOf = (message: Record<string, unknown>): number | undefined => number(record(message['__openclaw'])['seq']);
 const newestSeq = (messages: readonly Record<string, unknown>[]): number => Math.max(0, ...messages.map((message) => seqOf(message) ?? 0));
+
+/** How a run ended, from its last message in the history: a failure says so in `errorMessage`, or (protocol 4) in its last text part. */
+function outcomeOf(message: Record<string, unknown>): { whole: string; problem?: string } {
+  const whole = printable(messageOf(message) ?? '');
+  const said = text(message['errorMessage']);
+  if (said !== undefined) return { whole, problem: printable(said) };
+  if (message['stopReason'] !== 'error') return { whole };
+  const parts = records(message['content']).flatMap((part) => text(part['text']) ?? []);
+  return { whole: printable(parts.slice(0, -1).join('')), problem: printable(parts.at(-1) ?? 'the run failed') };
+}
 
 /** The run that a message belongs to: said outright, or the head of `<runId>:user`. */
 function runOf(message: Record<string, unknown>): string | undefined {
