@@ -579,6 +579,46 @@ describe('a kill', () => {
   });
 });
 
+describe('a disk that fails', () => {
+  test('AG-32 nothing is acknowledged that is not stored', async () => {
+    await using t = await withProvider({ wrapStore: (store) => ({ ...store, accept: () => Promise.reject(new Error('disk full')) }) });
+    expect(await t.agent.send(turn('hello'))).toMatchObject({ status: 'refused', error: { code: 'UNAVAILABLE', retryable: true } });
+    expect(t.agent.activeRuns()).toBe(0);
+    expect(t.runEvents).toEqual([]);
+  });
+
+  test('AG-32 an end that cannot be written is an error at once, and is written when it can be', async () => {
+    const clock = manualClock();
+    let full = true;
+    await using t = await withProvider({
+      clock,
+      wrapStore: (store) => ({ ...store, finish: (end) => (full ? Promise.reject(new Error('disk full')) : store.finish(end)) }),
+    });
+    const request = turn('hello');
+    await t.agent.send(request);
+    const end = await t.told(({ type }) => type === 'end');
+    expect(end).toMatchObject({
+      outcome: 'error',
+      text: 'You said: hello',
+      error: { kind: 'internal', message: expect.stringContaining('disk full') },
+    });
+    expect(t.db.prepare('SELECT status FROM runs').all()).toEqual([{ status: 'running' }]);
+    await clock.advance(5_000);
+    full = false;
+    await clock.advance(5_000);
+    await until(() => t.agent.run(request.runId)?.status === 'ok');
+    expect(messages(t)).toHaveLength(2);
+  });
+
+  test('AG-32 a listener that throws harms nobody', async () => {
+    await using t = await withProvider();
+    t.agent.onRunEvent(() => {
+      throw new Error('a bug elsewhere');
+    });
+    expect((await t.ask('hello'))?.status).toBe('ok');
+  });
+});
+
 describe('sessions', () => {
   test('AG-40 are listed, found, reset; the old transcript stays readable by its id', async () => {
     await using t = await withProvider();

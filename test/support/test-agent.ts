@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Agent, RunEvent, SessionEvent, TurnRequest } from '../../src/agent/api.ts';
 import { type AgentFileConfig, agentConfig } from '../../src/agent/config.ts';
 import { createAgent } from '../../src/agent/create-agent.ts';
-import type { AgentConfig, AgentPorts, LocalServerSpec } from '../../src/agent/ports.ts';
+import type { AgentConfig, AgentPorts, AgentStore, LocalServerSpec } from '../../src/agent/ports.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLog } from '../../src/lib/log.ts';
@@ -42,6 +42,8 @@ export interface TestAgentOptions {
   /** An earlier agent's directory. */
   readonly dir?: string;
   readonly ports?: Partial<AgentPorts>;
+  /** Puts something between the agent and its store: a disk that fails. */
+  readonly wrapStore?: (store: AgentStore) => AgentStore;
 }
 
 export const KEY = 'agent:main:main';
@@ -89,7 +91,7 @@ export async function testAgent(options: TestAgentOptions = {}): Promise<TestAge
   let dead = false;
   const gate: Store = { ...db, write: (work) => (dead ? new Promise(() => {}) : db.write(work)) };
   const agent = await createAgent({
-    store: createAgentStore(gate, events),
+    store: options.wrapStore?.(createAgentStore(gate, events)) ?? createAgentStore(gate, events),
     config: { current: () => config, onChange: () => () => {} },
     clock,
     log: silentLog,

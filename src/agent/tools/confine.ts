@@ -53,8 +53,10 @@ async function isInPlace(dir: Dir, name: string, stat: Stats): Promise<boolean> 
   if (procFds) return true;
   const target = path.join(dir.path, name);
   const now = await fs.promises.lstat(target);
-  return identity(now) === identity(stat) && (await fs.promises.realpath(target)) === target;
+  return identity(now) === identity(stat) && folded(await fs.promises.realpath(target)) === folded(target);
 }
+/** Names of those systems differ in case and composition without being others. */
+const folded = (name: string): string => name.normalize('NFC').toLowerCase();
 const self = (dir: Dir): string => (procFds ? `/proc/self/fd/${dir.handle.fd}` : dir.path);
 
 /**
