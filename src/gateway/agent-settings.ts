@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type AgentFileConfig, agentConfig, KEY_VARIABLES } from '../agent/config.ts';
 import type { AgentConfig } from '../agent/ports.ts';
 import { secretContext } from '../config/credential-inputs.ts';
@@ -57,7 +58,14 @@ export async function agentSettings(snapshot: ConfigSnapshot): Promise<AgentSett
     config: agentConfig(file, {
       resolvePath: (path) => (path.startsWith('~') ? expandHome(path, paths.home) : path),
       workspace: defaultWorkspace(snapshot),
-      protectedPaths: [paths.stateDir, paths.configPath, ...snapshot.files],
+      // The last ones belong to an earlier installation in the same state dir.
+      protectedPaths: [
+        paths.stateDir,
+        paths.gatewayDir,
+        paths.configPath,
+        ...snapshot.files,
+        ...['credentials', 'identity', 'devices'].map((name) => join(paths.stateDir, name)),
+      ],
       envKeys,
     }),
     warnings,
