@@ -20,6 +20,18 @@ const RECENT = 5;
 /** No heartbeat part yet: truly off, in the shape clients read. */
 const NO_HEARTBEAT = { enabled: false, every: '0m', everyMs: 0, prompt: '', target: 'none', ackMaxChars: 300 };
 
+const zeros = (...names: string[]): JsonObject => Object.fromEntries(names.map((name) => [name, 0]));
+/** No background tasks either: every count that clients add up is there, and nought. */
+const NO_TASKS = {
+  ...zeros('total', 'active', 'terminal', 'failures'),
+  byStatus: zeros('queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled', 'lost'),
+  byRuntime: zeros('subagent', 'acp', 'cli', 'cron'),
+};
+const NO_TASK_AUDIT = {
+  ...zeros('total', 'warnings', 'errors'),
+  byCode: zeros('stale_queued', 'stale_running', 'lost', 'delivery_failed', 'missing_cleanup', 'inconsistent_timestamps'),
+};
+
 const defaultAgent = (agents: readonly AgentView[]): string => agents.find((agent) => agent.isDefault)?.id ?? agents[0]?.id ?? 'main';
 
 /** The result of `health` and the payload of the event. Parts that do not exist here are empty, not missing. */
@@ -58,8 +70,7 @@ export interface StatusInput extends HealthInput {
   readonly defaults: SessionModelDefaults;
   /** What this gateway says about itself beyond the shape that existing clients know; goes out as `gateway`. */
   readonly gateway?: JsonObject;
-  /** Process id and memory; only for admins, left out for others. */
-  readonly process?: { readonly pid: number; readonly memory: JsonObject };
+  readonly process: { readonly pid: number; readonly memory: JsonObject };
 }
 
 /** The result of `status`. */
@@ -95,11 +106,12 @@ export function statusResult(protocol: Protocol, input: StatusInput): JsonObject
     hostDesktop: { enabled: false, state: 'disabled' },
     degradedSecretOwners: [],
     degradedPlugins: [],
-    tasks: { total: 0, active: 0, terminal: 0, failures: 0, byStatus: {}, byRuntime: {} },
-    taskAudit: { total: 0, warnings: 0, errors: 0, byCode: {} },
+    tasks: NO_TASKS,
+    taskAudit: NO_TASK_AUDIT,
     modelRuntime: { degraded: false, pendingAgents: [] },
     eventLoop: { degraded: (input.degraded ?? []).length > 0, reasons: input.degraded ?? [] },
-    ...(input.process ? { processMemory: input.process.memory, pid: input.process.pid } : {}),
+    processMemory: input.process.memory,
+    pid: input.process.pid,
   };
 }
 

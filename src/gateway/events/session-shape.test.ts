@@ -142,12 +142,14 @@ describe('EV-133 health, status, models', () => {
 
   test('EV-133 status', () => {
     const want = recorded('v3-methods-1', 'status');
-    const got = statusResult(3, { ...input, version: '1.2.3', defaults });
+    const status = { ...input, version: '1.2.3', defaults, process: { pid: 7, memory: { rssBytes: 1 } } };
+    const got = statusResult(3, status);
     expect(keys(got).toSorted()).toEqual(keys(want).toSorted());
     const row = (value: JsonObject): JsonObject => ((value['sessions'] as JsonObject)['recent'] as JsonObject[])[0] as JsonObject;
     expect(keys(row(got))).toEqual(expect.arrayContaining(keys(row(want))));
     expect(row(got)).toMatchObject({ totalTokens: 24, remainingTokens: 127_976, percentUsed: 0 });
-    expect(statusResult(4, { ...input, version: '1.2.3', defaults })).not.toHaveProperty('pid');
+    // Command lines of protocol 4 ask with the read scope alone and got these.
+    expect(statusResult(4, status)).toMatchObject({ pid: 7, processMemory: { rssBytes: 1 }, tasks: { byStatus: { queued: 0 } } });
   });
 
   test('EV-133 models', () => {

@@ -37,6 +37,9 @@ const modelOf = (session: SessionView, defaults: SessionModelDefaults): JsonObje
   model: session.model?.id ?? defaults.model,
 });
 
+const isDefaultModel = ({ model }: SessionView, defaults: SessionModelDefaults): boolean =>
+  model === undefined || (model.provider === defaults.modelProvider && model.id === defaults.model);
+
 const texts = (session: SessionView, options: SessionRowOptions): JsonObject => ({
   ...(options.includeDerivedTitles && session.derivedTitle !== undefined ? { derivedTitle: session.derivedTitle } : {}),
   ...(options.includeLastMessage && session.lastMessagePreview !== undefined ? { lastMessagePreview: session.lastMessagePreview } : {}),
@@ -102,7 +105,7 @@ function row4(session: SessionView, options: SessionRowOptions): JsonObject {
     // What this gateway does with a message that comes while a run is on: it waits for its turn.
     effectiveQueueMode: 'queue',
     ...modelOf(session, options.defaults),
-    modelOverrideSource: session.model === undefined ? null : 'user',
+    modelOverrideSource: isDefaultModel(session, options.defaults) ? null : 'user',
     runtimeSelectionLocked: false,
     contextTokens: session.contextTokens ?? options.defaults.contextTokens ?? null,
     snapshotAt: options.now,

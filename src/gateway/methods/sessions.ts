@@ -8,21 +8,25 @@ import { previewResult, SESSIONS_LIMIT, sessionResetResult, sessionsListResult }
 import { modelDefaults } from './model-defaults.ts';
 import { sessionOf } from './session-of.ts';
 
+/** Rows of one page of `sessions.list`. */
+const MAX_SESSIONS = 1_000;
 /** Sessions one connection may follow message by message. */
 const MAX_FOLLOWED = 256;
 
 export function sessionHandlers(agent: Agent, clock: Clock) {
   return {
     'sessions.list': (params: ParamsOf<typeof wire.sessionsList>, call) => {
-      const limit = params.limit ?? SESSIONS_LIMIT;
-      const page = agent.sessions({
+      const limit = Math.min(params.limit ?? SESSIONS_LIMIT, MAX_SESSIONS);
+      const query = {
         limit,
         offset: params.offset ?? 0,
         ...(params.agentId !== undefined && { agentId: params.agentId }),
         ...(params.activeMinutes !== undefined && { activeMinutes: params.activeMinutes }),
         ...(params.search !== undefined && { search: params.search }),
         ...(params.label !== undefined && { label: params.label }),
-      });
+      };
+      // No session begins another one here: all of them would be the wrong answer to who was begun by one.
+      const page = params.spawnedBy === undefined ? agent.sessions(query) : { total: 0, sessions: [] };
       return sessionsListResult(call.protocol, {
         page,
         limit,

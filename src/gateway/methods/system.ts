@@ -3,7 +3,6 @@ import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
 import type * as wire from '../../protocol/methods/system.ts';
-import { holdsScope } from '../../protocol/scopes.ts';
 import { type Call, type Handler, Prebuilt } from '../call.ts';
 import { statusResult } from '../events/health-shape.ts';
 import type { Health } from '../health.ts';
@@ -46,7 +45,7 @@ export function systemHandlers(ports: SystemPorts) {
         defaults: modelDefaults(agent),
         // What is ours alone stands under a key that no existing client reads.
         gateway: ports.facts(call),
-        ...(holdsScope(call.principal.scopes, 'operator.admin') && { process: { pid: process.pid, memory: memory() } }),
+        process: { pid: process.pid, memory: memory() },
       });
     },
     'system-presence': () => ports.presence.list(),

@@ -7,7 +7,8 @@ export const sessionsList = defineMethod<Record<string, unknown>>()({
   scope: 'operator.read',
   effect: 'read',
   params: z.object({
-    limit: limit(1000),
+    /** Existing panels ask for 10,000; a page holds at most 1,000. */
+    limit: limit(100_000),
     offset,
     activeMinutes: z.optional(z.number().check(z.minimum(0))),
     includeGlobal: flag,
@@ -17,6 +18,7 @@ export const sessionsList = defineMethod<Record<string, unknown>>()({
     label: text(64),
     agentId,
     search: text(256),
+    spawnedBy: text(512),
   }),
 });
 export const sessionsResolve = defineMethod<Record<string, unknown>>()({
