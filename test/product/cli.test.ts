@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -283,5 +283,46 @@ test('CL-34 a chat whose gateway is killed mid-answer ends with what there was, 
   expect(answers[0]).toMatchObject({ ok: false, error: { code: 'RUN_FAILED' } });
   expect(answers[1]).toMatchObject({ ok: true, text: expect.stringContaining('still there?') });
   expect(err).toMatch(/reconnected/);
+  expect(second.child.exitCode).toBeNull();
+});
+
+test('CL-33 CL-34 the terminal chat: streams, stops on Esc, tells of a restart and goes on, leaves the agent running', async (ctx) => {
+  // util-linux's `script` gives a program a terminal.
+  if (spawnSync('script', ['--version']).status !== 0) ctx.skip('script is missing: apt-get install util-linux');
+  await using provider = await startScriptedProvider();
+  const stateDir = newStateDir();
+  onTestFinished(() => rmSync(stateDir, { recursive: true, force: true }));
+  const config = providerConfig(provider);
+  const first = await startTestGateway({ stateDir, config });
+  onTestFinished(() => first[Symbol.asyncDispose]());
+  const command = `"${process.execPath}" "${join(ROOT, 'bin', 'openclaw.js')}" chat`;
+  const child = spawn('script', ['-qfec', command, '/dev/null'], {
+    env: { ...first.env(), TERM: 'xterm' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let shown = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    shown += chunk.toString();
+  });
+  const sees = (text: string): Promise<void> => until(() => shown.includes(text), 15_000);
+  await sees('Type a message');
+  child.stdin.write('hello\r');
+  await sees('You said: hello');
+  child.stdin.write('TEST:tokens n=500 delay=30\r');
+  const before = shown.length;
+  await until(() => shown.length > before + 400, 15_000);
+  child.stdin.write('\u001b');
+  await sees('stopped');
+  await first.kill('SIGKILL');
+  await sees('connection lost');
+  child.stdin.write('after\r');
+  await sees('queued');
+  await using second = await startTestGateway({ stateDir, config, flags: ['--port', String(first.port)] });
+  await sees('reconnected');
+  await until(async () => (await provider.chats()).some(({ messages }) => JSON.stringify(messages.at(-1)).includes('after')));
+  child.stdin.write('/exit\r');
+  await once(child, 'exit');
+  expect(child.exitCode).toBe(0);
   expect(second.child.exitCode).toBeNull();
 });

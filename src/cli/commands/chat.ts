@@ -262,6 +262,7 @@ async function modelCommand(via: Gateway, talk: Conversation, ref: string | unde
     const models = records((await via.call('models.list', {})).models).map(
       (model) => `  ${oneLine(`${String(model['provider'])}/${String(model['id'])}`, 100)}`,
     );
+    if (models.length === 0) return 'No model is connected: the built-in guide answers. openclaw models try';
     return `${models.join('\n')}\n/model provider/id chooses one for this conversation, /model default takes it back`;
   }
   const model = ref === 'default' ? null : ref;

@@ -1,6 +1,8 @@
-import { createHash, createPublicKey, verify } from 'node:crypto';
+import { spawnSync } from 'node:child_process';
+import { createHash, createPublicKey, verify, X509Certificate } from 'node:crypto';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { createServer as createNetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -160,4 +162,60 @@ test('CL-13 a pin needs wss', async () => {
     openWebSocket({ door: 'ws', url: 'ws://127.0.0.1:9/', tlsFingerprint: 'aa' }, { open: () => {}, message: () => {}, closed: resolve }),
   );
   expect(closed.error).toContain('requires a wss:// URL');
+});
+
+test('CL-13 the pin is compared before anything of the upgrade leaves; the right one connects without an authority', async (ctx) => {
+  const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+  const made = spawnSync('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+    '-days',
+    '2',
+    '-subj',
+    '/CN=other.example',
+  ]);
+  if (made.status !== 0) ctx.skip('openssl is missing: apt-get install openssl');
+  let bytes = 0;
+  const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) });
+  server.on('secureConnection', (socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      bytes += chunk.length;
+    });
+  });
+  new WebSocketServer({ server }).on('connection', (socket) =>
+    socket.send('{"type":"event","event":"connect.challenge","payload":{"nonce":"n"}}'),
+  );
+  const port = await listening(server as unknown as Server);
+  const url = `wss://127.0.0.1:${port}/?x=1`;
+  const dial = (tlsFingerprint?: string): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = openWebSocket(
+        { door: 'ws', url, ...(tlsFingerprint === undefined ? {} : { tlsFingerprint }) },
+        {
+          open: () => {},
+          message: () => {
+            socket.close();
+            resolve('connected');
+          },
+          closed: (close) => resolve(close.error ?? 'closed'),
+        },
+      );
+    });
+  const { fingerprint256 } = new X509Certificate(readFileSync(cert));
+  expect(await dial('ab'.repeat(32))).toMatch(/fingerprint mismatch/);
+  expect(await dial()).toMatch(/self-signed|unable to verify/);
+  expect(bytes).toBe(0);
+  // Twice: the second session could be a resumed one, which shows no certificate.
+  for (const form of [fingerprint256, `sha256:${fingerprint256.replaceAll(':', '').toLowerCase()}`])
+    expect(await dial(form)).toBe('connected');
+  server.closeAllConnections();
+  server.close();
 });
