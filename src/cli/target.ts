@@ -1,5 +1,6 @@
 import type { Credentials } from '../client/credentials.ts';
 import type { Endpoint } from '../client/socket.ts';
+import { announcedPort } from '../config/announced-port.ts';
 import { envText } from '../config/env.ts';
 import type { ConfigSnapshot } from '../config/load.ts';
 import { UserError } from '../lib/errors.ts';
@@ -139,7 +140,10 @@ export async function urlTarget(context: Context): Promise<ResolvedTarget> {
 
 /** The URL of this machine's own gateway, from its bind: never another address than the one it listens on. */
 export async function localUrl(config: ConfigSnapshot): Promise<{ url: string; source: string }> {
-  const { bind, customBindHost, port, tls } = config.config.gateway;
+  const { bind, customBindHost, tls } = config.config.gateway;
+  // What was asked for by flag or environment, else where it really listens.
+  const port =
+    config.sourceOf('gateway.port') === 'env' ? config.config.gateway.port : (announcedPort(config.paths) ?? config.config.gateway.port);
   const scheme = tls.enabled ? 'wss' : 'ws';
   if (bind === 'loopback' || bind === 'auto' || bind === 'lan') return { url: `${scheme}://127.0.0.1:${port}`, source: 'local loopback' };
   const [{ planBind, localDialHost }, { listInterfaces }, { formatAuthority }] = await Promise.all([
