@@ -18,6 +18,10 @@ export interface TestGatewayOptions {
   /** Program and leading arguments instead of this Node and the launcher (`ip netns exec …`, `strace …`). */
   readonly wrap?: readonly string[];
   readonly uid?: number;
+  /** What is run instead of the launcher: a script that takes the same arguments. */
+  readonly program?: string;
+  /** Called with the process as soon as it exists, long before it listens. */
+  readonly onSpawn?: (child: ChildProcess) => void;
 }
 
 export interface TestGateway extends AsyncDisposable {
@@ -62,7 +66,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const argv = [
     ...(options.wrap ?? []),
     process.execPath,
-    LAUNCHER,
+    options.program ?? LAUNCHER,
     'gateway',
     'run',
     ...(flags.includes('--port') ? [] : ['--port', '0']),
@@ -73,6 +77,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   });
+  options.onSpawn?.(child);
   let output = '';
   const port = await new Promise<number>((resolve, reject) => {
     const deadline = setTimeout(() => {

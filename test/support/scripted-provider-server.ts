@@ -14,6 +14,16 @@ export interface RecordedRequest {
   finished: boolean;
 }
 
+/** An answer as it left this process, token by token: for checking what must have been kept of it. */
+export interface SentAnswer {
+  /** The last paragraph of the last user message. */
+  readonly asked: string;
+  /** Ms since 1970, with fractions: comparable between processes of one machine. */
+  readonly began: number;
+  /** Each token and when its last byte was written. */
+  readonly tokens: (readonly [text: string, at: number])[];
+}
+
 interface Message {
   readonly role: string;
   readonly content: unknown;
@@ -29,6 +39,7 @@ type Delta = Readonly<Record<string, unknown>>;
 
 const MAX_BODY = 64 * 1024 * 1024;
 const MAX_RECORDED = 2_000;
+const MAX_SENT = 50_000;
 
 /** mulberry32: the same seed, the same cuts. */
 function random(seed: number): () => number {
@@ -68,6 +79,8 @@ function parseScript(text: string): { name: string; options: Map<string, string>
 function serve(seed: number, flavour: string): void {
   const draw = random(seed);
   const recorded: RecordedRequest[] = [];
+  const sent: SentAnswer[] = [];
+  const now = (): number => performance.timeOrigin + performance.now();
   const times = new Map<string, number>();
   let callNumber = 0;
 
@@ -101,6 +114,8 @@ function serve(seed: number, flavour: string): void {
     const asked = textOf(lastUser?.content);
     // A message that was never answered is sent along with the next one, as a paragraph before it.
     const script = parseScript(asked.split('\n\n').at(-1) ?? '');
+    const log: SentAnswer = { asked: asked.split('\n\n').at(-1) ?? '', began: now(), tokens: [] };
+    if (sent.push(log) > MAX_SENT) sent.shift();
     if (flavour === 'refusing') return error(res, 401, 'no');
     const option = (name: string, fallback: number): number => Number(script?.options.get(name) ?? fallback);
     const before = count(asked);
@@ -185,6 +200,7 @@ function serve(seed: number, flavour: string): void {
         }
         if (index >= hangAfter) return;
         await chopped(res, chunk({ content: token }));
+        log.tokens.push([token, now()]);
         output++;
         if (delay > 0) await sleep(delay);
       }
@@ -326,6 +342,7 @@ function serve(seed: number, flavour: string): void {
   async function handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const path = req.url ?? '/';
     if (path === '/__requests') return json(res, 200, recorded);
+    if (path === '/__sent') return json(res, 200, sent);
     const chunks: Buffer[] = [];
     let size = 0;
     for await (const part of req as AsyncIterable<Buffer>) {

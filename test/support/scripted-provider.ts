@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { RecordedRequest } from './scripted-provider-server.ts';
+import type { RecordedRequest, SentAnswer } from './scripted-provider-server.ts';
 
-export type { RecordedRequest };
+export type { RecordedRequest, SentAnswer };
 
 export interface ScriptedProvider {
   /** Base URL for a client: `http://127.0.0.1:PORT/v1`. */
@@ -17,6 +17,8 @@ export interface ScriptedProvider {
   requests(): Promise<readonly RecordedRequest[]>;
   /** The bodies of chat requests alone. */
   chats(): Promise<readonly ChatRequest[]>;
+  /** What it streamed and when, one for each chat request, oldest first. */
+  sent(): Promise<readonly SentAnswer[]>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -89,6 +91,7 @@ export async function startScriptedProvider(
     async chats() {
       return (await requests()).filter(({ path }) => path.endsWith('/chat/completions')).map(({ body }) => body as ChatRequest);
     },
+    sent: async () => (await (await fetch(`${origin}/__sent`)).json()) as readonly SentAnswer[],
     close,
     [Symbol.asyncDispose]: close,
   };

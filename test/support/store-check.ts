@@ -25,29 +25,38 @@ export function checkStore(file: string, acknowledged: Iterable<string>): StoreF
         const id = String(row['id']);
         count.set(id, (count.get(id) ?? 0) + 1);
       }
-      const topics = db
-        .prepare(
-          `SELECT topic, head, count(seq) AS n, min(seq) AS low, max(seq) AS high
-           FROM topics LEFT JOIN events ON topic_id = topics.id GROUP BY topics.id`,
-        )
-        .all();
-      for (const { topic, head, n, low, high } of topics) {
-        if (low !== 1 || high !== n || head !== n) holes.push(`${topic}: ${n} events, ${low}–${high}, head ${head}`);
-      }
+      holes.push(...logHoles(db));
     }
     return {
       lost: [...acknowledged].filter((id) => !count.has(id)),
       twice: [...count].filter(([, n]) => n > 1).map(([id]) => id),
       holes,
-      damage: db
-        .prepare('PRAGMA integrity_check')
-        .all()
-        .map((row) => String(Object.values(row)[0]))
-        .filter((line) => line !== 'ok'),
+      damage: damageOf(db),
     };
   } finally {
     db.close();
   }
+}
+
+/** Topics whose numbers are not 1, 2, 3, …, or whose head is not their last. */
+export function logHoles(db: DatabaseSync): string[] {
+  return db
+    .prepare(
+      `SELECT topic, head, count(seq) AS n, min(seq) AS low, max(seq) AS high
+       FROM topics LEFT JOIN events ON topic_id = topics.id GROUP BY topics.id`,
+    )
+    .all()
+    .filter(({ head, n, low, high }) => low !== 1 || high !== n || head !== n)
+    .map(({ topic, head, n, low, high }) => `${topic}: ${n} events, ${low}–${high}, head ${head}`);
+}
+
+/** What SQLite itself finds wrong with the file; empty is sound. */
+export function damageOf(db: DatabaseSync): string[] {
+  return db
+    .prepare('PRAGMA integrity_check')
+    .all()
+    .map((row) => String(Object.values(row)[0]))
+    .filter((line) => line !== 'ok');
 }
 
 export const SOUND: StoreFindings = { lost: [], twice: [], holes: [], damage: [] };
