@@ -40,7 +40,7 @@ test('ST-40 a second gateway is refused with the owner named; after kill -9 the 
   expect(refused.error.message).toBe(
     `A gateway already runs on this state directory (pid ${child.pid}, version 0.0.9, port 18789, running since 2026-09-21T14:13:20.000Z, socket /s/admin.sock).`,
   );
-  expect(refused.error.fix).toContain(`kill ${child.pid}`);
+  expect(refused.error.fix).toContain('openclaw gateway stop');
   expect(lockState(dir.path)).toMatchObject({ held: true, owner: { pid: child.pid, port: 18789 } });
   if (process.platform === 'linux') expect(lockState(dir.path).holderPid).toBe(child.pid);
 

@@ -152,6 +152,6 @@ function alreadyRunning({ owner, holderPid }: LockState): UserError {
   ].filter((fact) => typeof fact === 'string');
   const who = facts.length > 0 ? ` (${facts.join(', ')})` : '';
   return new UserError('GATEWAY_RUNNING', `A gateway already runs on this state directory${who}.`, {
-    fix: pid === undefined ? 'Use it: openclaw status' : `Use it (openclaw status), or end it first: openclaw gateway stop`,
+    fix: 'Use it (openclaw status), or end it first: openclaw gateway stop',
   });
 }
