@@ -102,12 +102,24 @@ describe('answers', () => {
     expect(messageOf(await door.approvals.approve(id, weak))).toBe('missing scope: operator.admin');
     await door.approvals.approve(id, OWNER);
     expect(messageOf(await door.approvals.rotate(key.id, 'operator', undefined, weak))).toBe('missing scope: operator.admin');
-    expect(messageOf(await door.approvals.rotate(key.id, 'operator', ['operator.read'], weak))).toBe('done');
+    expect(messageOf(await door.approvals.rotate(key.id, 'operator', ['operator.read'], weak))).toBe('missing scope: operator.admin');
+    expect(messageOf(await door.approvals.rotate(key.id, 'operator', ['operator.read'], { ...weak, deviceId: key.id }))).toBe('done');
     expect(messageOf(await door.approvals.revoke(key.id, 'operator', weak))).toBe('missing scope: operator.admin');
     expect(messageOf(await door.approvals.remove(key.id, weak))).toBe('missing scope: operator.admin');
     expect(messageOf(await door.approvals.remove(key.id, { ...weak, deviceId: key.id }))).toBe('done');
     const roles = [{ role: 'operator', scopes: ['operator.admin'] }] as const;
     expect(messageOf(await door.approvals.issueCode({ kind: 'link', roles }, weak))).toBe('missing scope: operator.admin');
+  });
+
+  test('PA-25 saying yes to a device whose details changed gives back what it had, so the approver must hold that too', async () => {
+    const door = testDoor();
+    const key = testKey();
+    await door.knock(FACTS.local, { ...ASK, scopes: ['operator.admin'] }, key);
+    const changed = { ...ASK, scopes: ['operator.read'], client: { platform: 'plan9' } };
+    expect(codeOf(await door.knock(FACTS.local, changed, key))).toBe('PAIRING_REQUIRED');
+    const id = door.approvals.pending()[0]?.requestId;
+    expect(messageOf(await door.approvals.approve(id, helper('operator.pairing', 'operator.write')))).toBe('missing scope: operator.admin');
+    expect(messageOf(await door.approvals.approve(id, OWNER))).toBe('done');
   });
 
   test('PA-26 reject: gone, told to listeners; the next knock is a new request', async () => {

@@ -162,9 +162,11 @@ export class Approvals {
       const request = requestId === undefined ? waiting[0] : waiting.find((one) => one.requestId === requestId);
       if (request === undefined)
         return refuse('INVALID_REQUEST', requestId === undefined ? 'no device waits for approval' : 'unknown requestId');
-      const missing = missingScope(approver, request.scopes);
-      if (missing !== undefined) return missing;
       const current = tx.device(request.deviceId);
+      // A device whose details changed is locked out whole: saying yes to it gives back what it had, too.
+      const returned = request.reason === 'metadata-upgrade' && current?.removedAtMs === undefined ? (current?.roles ?? []) : [];
+      const missing = missingScope(approver, [...request.scopes, ...returned.flatMap(({ scopes }) => scopes)]);
+      if (missing !== undefined) return missing;
       const device = approvedRecord(
         current,
         {
@@ -222,7 +224,10 @@ export class Approvals {
     return answer;
   }
 
-  /** Ends all tokens of a device's role and makes one new one. The caller must hold what it hands out. */
+  /**
+   * Ends all tokens of a device's role and makes one new one. The caller must hold what it hands out, and what it ends: else a narrow
+   * rotation would be a way to throw out who holds more.
+   */
   async rotate(
     deviceId: string,
     role: string,
@@ -236,7 +241,7 @@ export class Approvals {
       const bound = scopes === undefined ? undefined : knownScopes(scopes);
       const beyond = bound?.find((scope) => !closeScopes(approved.scopes).includes(scope));
       if (beyond !== undefined) return refuse('INVALID_REQUEST', `scope not approved for this device: ${beyond}`);
-      const missing = missingScope(actor, bound ?? approved.scopes);
+      const missing = missingScope(actor, actor.deviceId === deviceId ? (bound ?? approved.scopes) : approved.scopes);
       if (missing !== undefined) return missing;
       for (const token of tx.tokens(deviceId)) if (token.role === approved.role) tx.dropToken(token.id);
       const issued = issueToken(tx, now, { deviceId, role: approved.role, bound });

@@ -97,7 +97,7 @@ const auth = object(
     trustedProxy: optional('Identity that a reverse proxy vouches for.', {
       userHeader: str('The header that names the user. Required for mode "trusted-proxy".'),
       requiredHeaders: list(str('A header name.'), 'Headers that must be there too.', { default: [] }),
-      allowUsers: list(str('A user.'), 'Users that are let in; empty: all that the proxy names.', { default: [] }),
+      allowUsers: list(str('A user.'), 'Users that are let in. An empty list lets nobody in.', { default: [] }),
       scopes: list(str('A scope.'), 'Scopes of such a user.', { default: ['operator.read', 'operator.write'] }),
       allowLoopback: bool('A proxy on this machine may vouch.'),
       deviceAutoApprove: open('Automatic approval of devices; not used by this version.'),

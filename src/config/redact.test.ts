@@ -134,6 +134,22 @@ describe('redaction', () => {
     expect((good.resolved as { gateway: { auth: { password: unknown } } }).gateway.auth.password).toBe(REDACTED);
   });
 
+  test('CF-31 a secret is taken out by value too: in comments, in places nobody knows, in lists of arguments', async () => {
+    const token = 'a-token-that-guards-this-gateway';
+    using state = stateDir(`{ // the laptop sends ${token}
+      gateway: { auth: { token: "${token}" } },
+      mystery: { note: "it is ${token}!", args: ["--api-key", "abcd-1234-efgh", "--port", "18789", "--token=abcd-5678", "--verbose=yes"] },
+    }`);
+    const view = await configView(await state.load(), ['from-elsewhere-but-known']);
+    expect(JSON.stringify(view)).not.toMatch(/that-guards|abcd/);
+    expect(view.raw).toContain(`// the laptop sends ${REDACTED}\n`);
+    expect(view.config).toMatchObject({
+      mystery: { note: `it is ${REDACTED}!`, args: ['--api-key', REDACTED, '--port', '18789', `--token=${REDACTED}`, '--verbose=yes'] },
+    });
+    state.write('openclaw.json', '{ note: "from-elsewhere-but-known" }');
+    expect((await configView(await state.load(), ['from-elsewhere-but-known'])).raw).toBe(`{ note: "${REDACTED}" }`);
+  });
+
   test('CF-32 law: redacted and restored is the same text', async () => {
     const name = fc.constantFrom('token', 'name', 'password', 'x', 'apiKey', 'id');
     const tree = fc.letrec<{ tree: unknown; object: unknown }>((tie) => ({

@@ -36,21 +36,28 @@ function redactWithin(text: string): string {
   return text
     .replace(/\b((?!ssh:)[a-z][a-z0-9+.-]{0,30}:\/\/)[^/?#\s@"']+@/gi, `$1${REDACTED}@`)
     .replace(/\b(ssh:\/\/[^/?#\s@:"']+):[^/?#\s@"']+@/gi, `$1:${REDACTED}@`)
-    .replace(/([?&#](?:[a-z_-]*token|key|api_?key|password|secret|sig|signature)=)[^&#\s"']+/gi, `$1${REDACTED}`);
+    .replace(/([?&#](?:[a-z_-]*token|key|api_?key|password|secret|sig|signature)=)[^&#\s"']+/gi, `$1${REDACTED}`)
+    .replace(/(^|\s)(--?[a-z][\w-]{0,63})=([^\s"']+)/gi, (whole, gap: string, flag: string) =>
+      isSecretFlag(flag) ? `${gap}${flag}=${REDACTED}` : whole,
+    );
 }
 
-/** A text as it may be shown. Blank ones, and a `${NAME}` that only names a variable, are no secrets. */
-export function redactText(text: string, keys: KeyPath): string {
-  if (!isSensitive(keys)) return redactWithin(text);
+// `["--api-key", "…"]`: what follows such a flag in a list of arguments is its value.
+const isSecretFlag = (text: unknown): boolean =>
+  typeof text === 'string' && /^--?[A-Za-z][\w-]{0,63}$/.test(text) && looksSecret(text.replace(/^-+/, ''));
+
+/** A text as it may be shown. Blank ones, and a `${NAME}` that only names a variable, are no secrets. `before`: the entry before it in its list. */
+export function redactText(text: string, keys: KeyPath, before?: unknown): string {
+  if (!isSensitive(keys) && !isSecretFlag(before)) return redactWithin(text);
   return text.trim() === '' || isPlaceholderOnly(text) ? text : REDACTED;
 }
 
 const isPlaceholderOnly = (text: string): boolean => hasPlaceholder(text) && text.replace(/\$\{[A-Z_][A-Z0-9_]*\}/g, '').trim() === '';
 
 /** A copy of a config tree, secrets replaced. References (`{source, id}`) say where a secret is, not what it is, and stay. */
-export function redactTree(value: unknown, keys: KeyPath = []): unknown {
-  if (typeof value === 'string') return redactText(value, keys);
-  if (Array.isArray(value)) return value.map((item, i) => redactTree(item, [...keys, i]));
+export function redactTree(value: unknown, keys: KeyPath = [], before?: unknown): unknown {
+  if (typeof value === 'string') return redactText(value, keys, before);
+  if (Array.isArray(value)) return value.map((item, i) => redactTree(item, [...keys, i], value[i - 1]));
   if (!isRecord(value)) return value;
   if (isReference(value)) return { ...value };
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redactTree(item, [...keys, key])]));
@@ -65,8 +72,8 @@ export async function redactRaw(raw: string): Promise<string> {
   const document = await parseDocument(raw);
   if (!document.ok) return '';
   const cuts: Cut[] = [];
-  for (const { node, keys, value } of await strings(document.value)) {
-    const shown = redactText(value, keys);
+  for (const { node, keys, value, before } of await strings(document.value)) {
+    const shown = redactText(value, keys, before);
     if (shown !== value) cuts.push({ start: node.start, end: node.end, put: JSON.stringify(shown) });
   }
   for (const token of document.value.tokens) {
@@ -115,7 +122,7 @@ export async function restoreRedacted(
     if (!value.includes(REDACTED)) continue;
     const keys = route.map((step) => step.key);
     const original = originals.get(counterpart(route, now.value, next.value) as DocNode);
-    if (original === undefined || redactText(original.value, original.keys) !== value) {
+    if (original === undefined || redactText(original.value, original.keys, original.before) !== value) {
       return err({ path: formatPath(keys), message: `still has ${REDACTED} and the file has no secret there: send the value itself` });
     }
     cuts.push({ start: node.start, end: node.end, put: current.slice(original.node.start, original.node.end) });
@@ -150,20 +157,25 @@ interface FoundString {
   readonly keys: KeyPath;
   readonly route: readonly Step[];
   readonly value: string;
+  /** The text before it in its list. */
+  readonly before: string | undefined;
 }
 
 // Every text of a document, outside of references, with the way to it.
 async function strings(document: Document): Promise<FoundString[]> {
   const { default: json5 } = await import('json5');
   const found: FoundString[] = [];
-  const stack: { node: DocNode; route: readonly Step[] }[] = [{ node: document.root, route: [] }];
+  const stack: { node: DocNode; route: readonly Step[]; before?: DocNode | undefined }[] = [{ node: document.root, route: [] }];
+  const isText = (node: DocNode): boolean => /^["']/.test(document.text.slice(node.start, node.start + 1));
+  const textOf = (node: DocNode | undefined): string | undefined =>
+    node !== undefined && isText(node) ? json5.parse(document.text.slice(node.start, node.end)) : undefined;
   for (let item = stack.pop(); item !== undefined; item = stack.pop()) {
     const { node, route } = item;
     const source = document.text.slice(node.start, node.end);
     if (node.kind === 'array') {
       const list = node;
       list.entries.forEach((entry, i) => {
-        stack.push({ node: entry.value, route: [...route, { key: i, list }] });
+        stack.push({ node: entry.value, route: [...route, { key: i, list }], before: list.entries[i - 1]?.value });
       });
     } else if (node.kind === 'object') {
       if (node.entries.length <= 3 && entryOf(node, 'source') !== undefined) {
@@ -171,7 +183,8 @@ async function strings(document: Document): Promise<FoundString[]> {
         if (isRecord(value) && isReference(value)) continue;
       }
       for (const entry of node.entries) stack.push({ node: entry.value, route: [...route, { key: entry.key }] });
-    } else if (/^["']/.test(source)) found.push({ node, route, keys: route.map((step) => step.key), value: json5.parse(source) });
+    } else if (isText(node))
+      found.push({ node, route, keys: route.map((step) => step.key), value: json5.parse(source), before: textOf(item.before) });
   }
   return found;
 }
@@ -214,22 +227,46 @@ export interface ConfigView {
   readonly legacyIssues: readonly never[];
 }
 
-/** A config, or what is wrong with it, as a client may see it. */
-export async function configView(result: Result<ConfigSnapshot, ConfigProblem>): Promise<ConfigView> {
+/**
+ * A config, or what is wrong with it, as a client may see it. Secrets are taken out by place and then by value, with those of
+ * `known` (they may come from elsewhere): people write them into comments and into keys that nobody knows.
+ */
+export async function configView(result: Result<ConfigSnapshot, ConfigProblem>, known: Iterable<string> = []): Promise<ConfigView> {
   const from = result.ok ? result.value : result.error;
   const parsed: Tree = from.parsed ?? {};
-  const resolved = redactTree(result.ok ? result.value.resolved : parsed);
+  const full: Tree = result.ok ? result.value.resolved : parsed;
+  const secrets = new Set([...known, ...secretsOf(full), ...secretsOf(parsed)].filter((text) => text.length >= MIN_KNOWN));
+  const hide = (text: string): string => [...secrets].reduce((rest, secret) => rest.replaceAll(secret, REDACTED), text);
+  const shown = (tree: Tree): unknown => mapTexts(redactTree(tree), hide);
+  const resolved = shown(full);
   return {
     path: from.paths.configPath,
     exists: result.ok ? result.value.exists : true,
-    raw: await redactRaw(from.raw ?? ''),
-    parsed: redactTree(parsed),
+    raw: hide(await redactRaw(from.raw ?? '')),
+    parsed: shown(parsed),
     resolved,
     valid: result.ok,
     config: resolved,
     hash: from.hash ?? '',
-    issues: from.issues.map(({ path, message }) => ({ path, message })),
-    warnings: from.warnings.map(({ path, message }) => ({ path, message })),
+    issues: from.issues.map(({ path, message }) => ({ path, message: hide(message) })),
+    warnings: from.warnings.map(({ path, message }) => ({ path, message: hide(message) })),
     legacyIssues: [],
   };
+}
+
+/** A shorter text is too likely to be an ordinary word to be taken out wherever it stands. */
+const MIN_KNOWN = 12;
+
+/** The texts of a tree that are secrets as a whole. */
+function secretsOf(value: unknown, keys: KeyPath = [], before?: unknown): string[] {
+  if (typeof value === 'string') return redactText(value, keys, before) === REDACTED ? [value.trim()] : [];
+  if (Array.isArray(value)) return value.flatMap((item, i) => secretsOf(item, [...keys, i], value[i - 1]));
+  if (!isRecord(value) || isReference(value)) return [];
+  return Object.entries(value).flatMap(([key, item]) => secretsOf(item, [...keys, key]));
+}
+
+function mapTexts(value: unknown, map: (text: string) => string): unknown {
+  if (typeof value === 'string') return map(value);
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, map));
+  return isRecord(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapTexts(item, map)])) : value;
 }

@@ -112,5 +112,12 @@ export class PresenceLine {
   }
 }
 
-/** One entry per device, else per connection: a phone that reconnects is still one phone. */
-const keyOf = ({ admitted, connect, connId }: OpenInfo): string => admitted.principal.deviceId ?? connect.client.instanceId ?? connId;
+/**
+ * One entry per device, else per connection: a phone that reconnects is still one phone. What a client says of itself lives apart from
+ * what was proven, so that nobody takes a device's place in the list by claiming its id.
+ */
+const keyOf = ({ admitted, connect, connId }: OpenInfo): string => {
+  const { deviceId } = admitted.principal;
+  if (deviceId !== undefined) return `device:${deviceId}`;
+  return connect.client.instanceId === undefined ? `connection:${connId}` : `instance:${connect.client.instanceId}`;
+};

@@ -49,6 +49,9 @@ export async function serverAuth(snapshot: ConfigSnapshot, explicit: ExplicitSec
     );
   }
   if (mode === 'none') warnings.push('gateway.auth.mode is "none": every program of this user reaches the agent over WebSocket');
+  if (mode === 'trusted-proxy' && (auth.trustedProxy?.allowUsers ?? []).length === 0) {
+    warnings.push('gateway.auth.trustedProxy.allowUsers is empty, so nobody gets in through the proxy; list the users it may vouch for');
+  }
   return ok({
     settings: {
       mode,

@@ -11,7 +11,7 @@ import { Approvals } from '../auth/approvals.ts';
 import { AuditTrail } from '../auth/audit.ts';
 import { PolicyHolder } from '../auth/policy.ts';
 import { AuthLimiter } from '../auth/rate-limit.ts';
-import { reloadPlan } from '../config/changes.ts';
+import { changedPaths, reloadPlan } from '../config/changes.ts';
 import type { Env } from '../config/env.ts';
 import { writeFirstConfig } from '../config/first-run.ts';
 import { type ConfigSnapshot, loadConfig, problemError } from '../config/load.ts';
@@ -45,6 +45,7 @@ import { bindMethods, type DispatchPorts } from './dispatch.ts';
 import { fanOutAgentEvents } from './event-fanout.ts';
 import { bindWish, guardStart } from './guards.ts';
 import { Health } from './health.ts';
+import { RequestsUnderWay } from './http/requests-under-way.ts';
 import { httpServers } from './http/server.ts';
 import { httpConfig } from './http-config.ts';
 import { RateLanes } from './lanes.ts';
@@ -64,7 +65,7 @@ import { PresenceLine } from './presence-line.ts';
 import { productRoot } from './product-root.ts';
 import { Readiness } from './readiness.ts';
 import { factsPolicyOf, importEarlierDevices, selfCheck, selfPresence, userName } from './self.ts';
-import { serverAuth } from './server-auth.ts';
+import { type ServerAuth, serverAuth } from './server-auth.ts';
 import { gatewayFacts, nodeRows } from './status-facts.ts';
 import { tryModelSetup } from './try-model-setup.ts';
 import { startHeartbeat } from './ws/heartbeat.ts';
@@ -132,11 +133,14 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
   // From here on everything that was opened is closed again, in reverse, whatever happens.
   const closing: (() => unknown)[] = [() => lock.release()];
   try {
-    if (auth.wantsGenerated) {
+    /** The same with the token of our own making, where nothing else guards. */
+    const complete = async (found: ServerAuth, of: ConfigSnapshot): Promise<ServerAuth> => {
+      if (!found.wantsGenerated) return found;
       const { created } = ensureGeneratedToken(paths.tokenPath);
-      auth = must(await serverAuth(snapshot, explicit));
       if (created) out.info('made a token for this gateway: openclaw auth token --show prints it');
-    }
+      return must(await serverAuth(of, explicit));
+    };
+    auth = await complete(auth, snapshot);
 
     // Log.
     const secrets = new Set<string>();
@@ -243,7 +247,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
         identity,
         logFile: () => logFile.path,
         version,
-        configView: () => configView(ok(snapshot)),
+        configView: () => configView(ok(snapshot), secrets),
         facts: (call) => gatewayFacts(statusPorts, call.principal.scopes),
         nodes: () => nodeRows(devices, hub),
         workspace: agentSlice.config.agents[0]?.workspace ?? paths.workspace,
@@ -341,10 +345,13 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     let factsPolicy = factsPolicyOf(snapshot);
     const readiness = new Readiness(clock, () => selfCheck(paths.socketPath));
     let open = true;
+    const underWay = new RequestsUnderWay();
     const server = httpServers({
       clock,
       log: log.part('http'),
       admitHttp: (facts, bearer) => admit(facts, { transport: 'http', bearer }, door),
+      stillStands: (principal) => stillStands(principal, door),
+      underWay,
       agent,
       readiness,
       config: () => httpConfig(snapshot),
@@ -377,6 +384,10 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       out.info(`waiting for a ${listening.value.for}: listening nowhere on TCP until it comes (the admin socket is up)`);
 
     // What keeps live connections honest.
+    const endWhere = (match: (principal: Principal) => boolean, reason: string): void => {
+      hub.closeWhere(match, CLOSE.revoked, reason);
+      underWay.cutWhere(match);
+    };
     closing.push(startHeartbeat(clock, () => [...ws.connections()].filter(({ isOpen }) => isOpen)));
     closing.push(
       approvals.onEvent((event) => {
@@ -386,19 +397,18 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
           hub.broadcast({ event: 'device.pair.resolved', payload: () => ({ requestId, deviceId, decision, ts }) });
         } else {
           const { deviceId, role, credentialId, reason } = event;
-          hub.closeWhere(
+          endWhere(
             (principal) =>
               principal.deviceId === deviceId &&
               (role === undefined || principal.role === role) &&
               (credentialId === undefined || principal.credential.id === credentialId),
-            CLOSE.revoked,
             reason,
           );
         }
       }),
     );
     const closeFallen = (): void =>
-      void hub.closeWhere((principal) => principal.kind !== 'socket' && !stillStands(principal, door), CLOSE.revoked, 'credential changed');
+      endWhere((principal) => principal.kind !== 'socket' && !stillStands(principal, door), 'credential changed');
     closing.push(
       policy.onChange((changed) => {
         audit.event({ event: 'secret-changed', detail: changed.join(', ') });
@@ -408,36 +418,42 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     // Tokens run out without anybody doing anything.
     closing.push(clock.every(60_000, closeFallen));
 
-    // Changes of the config while it runs.
+    // Changes of the config while it runs, one after the other: an older text must never win over a newer.
+    let applying = Promise.resolve();
     const watch = watchConfig({
       current: snapshot,
       load,
       clock,
       onProblem: (problem) =>
         log.error('the changed config is wrong and was not taken over', { problem: problem.message, fix: problem.fix }),
-      onChange: ({ snapshot: next, changed }) => {
-        applyConfig(next, changed).catch((thrown: unknown) =>
-          log.error('the changed config was not taken over', { cause: messageOf(thrown) }),
-        );
+      onChange: ({ snapshot: next }) => {
+        applying = applying
+          .then(() => applyConfig(next))
+          .catch((thrown: unknown) => log.error('the changed config was not taken over', { cause: messageOf(thrown) }));
       },
     });
     closing.push(() => watch.stop());
-    const applyConfig = async (next: ConfigSnapshot, changed: Parameters<typeof reloadPlan>[0]): Promise<void> => {
+    const applyConfig = async (next: ConfigSnapshot): Promise<void> => {
+      // Against what runs, not against the text before: that one may have been refused.
+      const changed = changedPaths(snapshot, next);
       const plan = reloadPlan(changed, next.config.gateway.reload.mode);
       if (plan.ignored.length > 0) log.warn('changes that wait for a restart: openclaw gateway restart', { paths: plan.ignored });
       if (plan.action === 'nothing') return;
-      const nextAuth = must(await serverAuth(next, explicit));
-      await guardStart(next, nextAuth, flags.port, newToken);
+      const found = must(await serverAuth(next, explicit));
+      await guardStart(next, found, flags.port, newToken);
+      const nextSlice = await agentSettings(next);
+      // Who may be here counts at once, also where the rest waits for a restart, which waits for running turns.
+      auth = await complete(found, next);
+      policy.replace(auth.settings);
       if (plan.action === 'restart') {
+        knownSecrets();
         lifecycle.restart('the config changed');
         return;
       }
-      agentSlice = await agentSettings(next);
+      agentSlice = nextSlice;
       snapshot = next;
-      auth = nextAuth;
       factsPolicy = factsPolicyOf(next);
       knownSecrets();
-      policy.replace(nextAuth.settings);
       tellAgent();
       log.info('config taken over', { paths: changed.map(({ path }) => path) });
     };

@@ -1,13 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Agent } from '../../agent/api.ts';
-import type { Admission } from '../../auth/admit.ts';
+import type { Admission, Principal } from '../../auth/admit.ts';
 import type { ConnectionFacts } from '../../auth/facts.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { FactsPolicy, ListenerFacts, PeerLookup } from '../facts.ts';
 import type { ReadinessView } from '../readiness.ts';
 import type { HttpLimits } from './limits.ts';
+import type { RequestsUnderWay } from './requests-under-way.ts';
 
 /** The part of the config that HTTP needs; asked for at each request, so that an edit counts at once. */
 export interface HttpConfig {
@@ -29,6 +30,10 @@ export interface HttpPorts {
   readonly log: Log;
   /** The door. */
   admitHttp(facts: ConnectionFacts, bearer: string | undefined): Promise<Admission>;
+  /** Whether what let it in still holds, asked in the tick in which its request was listed. */
+  readonly stillStands: (principal: Principal) => boolean;
+  /** Requests of admitted callers that are not answered yet. */
+  readonly underWay: RequestsUnderWay;
   readonly agent: Pick<Agent, 'send' | 'abort' | 'onRunEvent' | 'agents' | 'models'>;
   readonly readiness: { view(): Promise<ReadinessView>; readonly started: boolean };
   readonly config: () => HttpConfig;

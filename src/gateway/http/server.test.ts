@@ -4,6 +4,7 @@ import { ingressOf } from '../../auth/ingress.ts';
 import { parseCidr } from '../../net/addresses.ts';
 import { originPolicy } from '../../net/origin-policy.ts';
 import { ROUTES } from '../../protocol/routes.ts';
+import { RequestsUnderWay } from './requests-under-way.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
 import { get, startHttp, TOKEN } from './testing.ts';
 
@@ -449,6 +450,26 @@ describe('HT-15 probes', () => {
     const readiness = { started: false, view: async () => ({ ready: false, failing: ['starting'], checkedAt: undefined }) };
     await using starting = await startHttp({ ports: { readiness } });
     expect((await fetch(`${starting.url}/startup`)).status).toBe(503);
+  });
+});
+
+describe('HT-20 what is revoked', () => {
+  test('HT-20 a request that was let in ends when its credential falls, also one that fell while the door was looking', async () => {
+    const underWay = new RequestsUnderWay();
+    await using gateway = await startHttp({ ports: { underWay } });
+    gateway.agent.script = (_request, run) => run.say('hello');
+    const body = JSON.stringify({ stream: true, messages: [{ role: 'user', content: 'hi' }] });
+    const answer = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', headers: bearer, body });
+    expect(answer.status).toBe(200);
+    expect(underWay.size).toBe(1);
+    underWay.cutWhere(({ id }) => id === 'somebody else');
+    expect(underWay.size).toBe(1);
+    underWay.cutWhere(({ id }) => id === 'secret:test');
+    await expect(answer.text()).rejects.toThrow();
+    expect(underWay.size).toBe(0);
+
+    await using fallen = await startHttp({ ports: { stillStands: () => false } });
+    await expect(fetch(`${fallen.url}/v1/models`, { headers: bearer })).rejects.toThrow();
   });
 });
 

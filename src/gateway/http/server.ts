@@ -51,9 +51,16 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
     if (descriptor.scope !== 'public') {
       const admission = await ports.admitHttp(await facts.connection(), facts.bearer);
       if (!admission.ok) return exchange.fail(refusedFault(admission));
-      const refusal = authorize(admission.principal, { scope: descriptor.scope }, 4);
+      const { principal } = admission;
+      const refusal = authorize(principal, { scope: descriptor.scope }, 4);
       if (refusal) return exchange.fail(wireFault(refusal.error));
-      exchange.principal = admission.principal;
+      response.once(
+        'close',
+        ports.underWay.add(principal, () => response.destroy()),
+      );
+      // What was revoked while the door was looking would otherwise be missed.
+      if (!ports.stillStands(principal)) return void response.destroy();
+      exchange.principal = principal;
     }
     exchange.maxBytes = Math.min(descriptor.maxBytes, handler.maxBytes?.(config) ?? descriptor.maxBytes);
     if (exchange.isTooLarge) return exchange.fail(tooLarge(exchange.maxBytes));

@@ -9,6 +9,7 @@ import { originPolicy } from '../../net/origin-policy.ts';
 import { type Scope, SECRET_SCOPES } from '../../protocol/scopes.ts';
 import type { FactsPolicy, ListenerFacts } from '../facts.ts';
 import type { HttpConfig, HttpPorts } from './ports.ts';
+import { RequestsUnderWay } from './requests-under-way.ts';
 import { httpServers } from './server.ts';
 
 /** Hand-written ports around a real `node:http` server on a free port of 127.0.0.1, and raw sockets to it. */
@@ -156,6 +157,8 @@ export async function startHttp(options: HttpFixtureOptions = {}): Promise<HttpF
         http: { status: 401 },
       };
     },
+    stillStands: () => true,
+    underWay: new RequestsUnderWay(),
     agent,
     readiness: { started: true, view: async () => ({ ready: true, failing: [], checkedAt: 1 }) },
     config: () => ({ ...HTTP_CONFIG, ...options.config }),
