@@ -12,25 +12,25 @@ import { expectTranscript, sanitiser, thinned } from './support/transcript.ts';
 const DIFFERENCES = new Differences([
   {
     line: '3',
-    in: ['hello'],
+    in: 'hello',
     at: ['canvasHostUrl'],
     reason: 'there is no canvas',
   },
   {
     line: '9',
-    in: ['hello'],
+    in: 'hello',
     at: ['server.controlUiBuildSource', 'snapshot.updateSchedule', 'controlUiWidgetKinds', 'controlUiLinkReaders', 'pluginSurfaceUrls'],
     reason: 'no control panel of that build, no self-update, no plugins, no canvas',
   },
   {
     line: '9',
-    in: ['hello'],
+    in: 'hello',
     at: ['policy.allowedSessionVisibilities', 'policy.hasMultipleSessionSharingIdentities'],
     reason: 'sessions are not shared among people: a client without this block offers no such choice',
   },
   {
     line: '9',
-    in: ['hello auth'],
+    in: 'hello auth',
     at: ['recoveryScope', 'recoveryMigrationAllowed'],
     reason: 'moving an outbox of unsent messages between browser profiles: none is kept for a gateway that names no scope',
   },

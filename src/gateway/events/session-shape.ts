@@ -13,11 +13,14 @@ export interface SessionModelDefaults {
   readonly contextTokens: number | undefined;
 }
 
+/** How much a model thinks is not a choice yet: panels of protocol 4 would make it with a method that does not exist. */
+export const NO_THINKING = { thinkingLevels: [{ id: 'off', label: 'off' }], thinkingOptions: ['off'], thinkingDefault: 'off' };
+
 /** The `defaults` block of `sessions.list`, `chat.history` and `status`. */
 export function defaultsBlock(protocol: Protocol, defaults: SessionModelDefaults): JsonObject {
   const { modelProvider, model, contextTokens } = defaults;
   const block = { modelProvider, model, contextTokens: contextTokens ?? null };
-  return protocol === 3 ? block : { ...block, modelSelectionTarget: 'session' };
+  return protocol === 3 ? block : { ...block, ...NO_THINKING, modelSelectionTarget: 'session' };
 }
 
 export interface SessionRowOptions {
@@ -93,10 +96,12 @@ function row4(session: SessionView, options: SessionRowOptions): JsonObject {
     pinned: false,
     unread: false,
     lastInteractionAt: session.updatedAt,
+    lastActivityAt: session.updatedAt,
     lastChannel: session.channel,
     sessionId: session.sessionId,
     systemSent: used(session),
     abortedLastRun: session.abortedLastRun,
+    ...NO_THINKING,
     effectiveFastMode: false,
     effectiveFastModeSource: 'default',
     ...tokens(session),
@@ -130,6 +135,7 @@ export function unknownSessionInfo(key: string, agentId: string, defaults: Sessi
     archived: false,
     pinned: false,
     unread: false,
+    ...NO_THINKING,
     effectiveFastMode: false,
     effectiveFastModeSource: 'default',
     totalTokensFresh: false,

@@ -5,6 +5,7 @@ import { isRefusal, refuse } from '../../protocol/errors.ts';
 import type * as wire from '../../protocol/methods/agents.ts';
 import type { Handler } from '../call.ts';
 import { modelsListResult } from '../events/model-shape.ts';
+import { NO_THINKING } from '../events/session-shape.ts';
 import { sessionOf } from './session-of.ts';
 
 export function agentHandlers(agent: Agent) {
@@ -22,7 +23,9 @@ export function agentHandlers(agent: Agent) {
           name,
           identity: { name, ...(emoji !== undefined && { emoji }), ...(avatar !== undefined && { avatar }) },
           ...(call.protocol === 4 && {
+            kind: 'agent',
             workspace,
+            ...NO_THINKING,
             ...(byDefault !== undefined && { model: { primary: `${byDefault.provider}/${byDefault.id}` } }),
           }),
         })),

@@ -81,7 +81,9 @@ export function sessionHandlers(agent: Agent, clock: Clock) {
         return refuse('INVALID_REQUEST', `this connection follows ${MAX_FOLLOWED} sessions already; unsubscribe from one first`);
       }
       messages.add(key);
-      return { subscribed: true, key };
+      // Nothing asks for approval here, so nothing waits for one.
+      const approvalReplay = { sessionKey: key, updatedAtMs: clock.now(), approvals: [], truncated: false };
+      return { subscribed: true, key, ...(params.includeApprovals === true && { approvalReplay }) };
     },
     'sessions.messages.unsubscribe': (params: ParamsOf<typeof wire.sessionsMessagesUnsubscribe>, call) => {
       const key = sessionOf(agent, params.key, params.agentId);

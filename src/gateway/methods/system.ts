@@ -1,4 +1,5 @@
 import type { Agent } from '../../agent/api.ts';
+import type { ConfigView } from '../../config/redact.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
@@ -18,8 +19,8 @@ export interface SystemPorts {
   readonly identity: { readonly deviceId: string; readonly publicKey: string };
   readonly logFile: () => string;
   readonly version: string;
-  /** `config.get` with every secret replaced; paths only for whoever holds admin. */
-  readonly configView: (call: Call) => Promise<unknown>;
+  /** `config.get` with every secret replaced. */
+  readonly configView: () => Promise<ConfigView>;
   /** What a person wants to know about this process: listeners, exposure, model, store. Shown by `status`. */
   readonly facts: (call: Call) => JsonObject;
   /** Paired nodes for `node.list`. */
@@ -56,7 +57,14 @@ export function systemHandlers(ports: SystemPorts) {
         limit: params.limit ?? 500,
         maxBytes: params.maxBytes ?? 250_000,
       }),
-    'config.get': (_params: unknown, call) => ports.configView(call),
+    'config.get': async (_params: unknown, call) => {
+      const view = await ports.configView();
+      if (call.protocol === 3) return view;
+      // Panels of protocol 4 know the file as written, as resolved, and as it runs, by names of their own; and which of its parts are included.
+      const { parsed: sourceConfig, config: runtimeConfig, hash } = view;
+      const included = { includedPaths: [], includeProvenance: [], agentRosterIncludeOwned: false, bindingsIncludeOwned: false };
+      return { ...view, ...included, sourceConfig, runtimeConfig, configRevisionHash: hash, appliedConfigHash: hash };
+    },
 
     // Parts that do not exist yet say so in the shape that panels read: nothing is configured, nothing is wrong.
     'channels.status': (_params: unknown, call) => ({
@@ -72,15 +80,21 @@ export function systemHandlers(ports: SystemPorts) {
       ...(call.protocol === 4 && { statusIssues: [] }),
     }),
     'last-heartbeat': () => null,
-    'cron.list': (params: ParamsOf<typeof wire.cronList>) => ({
+    'cron.list': (params: ParamsOf<typeof wire.cronList>, call) => ({
       jobs: [],
+      ...(call.protocol === 4 && { snapshotRevision: 'empty', deliveryPreviews: {} }),
       total: 0,
       offset: params.offset ?? 0,
       limit: params.limit ?? 50,
       hasMore: false,
       nextOffset: null,
     }),
-    'skills.status': () => ({ workspaceDir: ports.workspace, managedSkillsDir: `${ports.stateDir}/skills`, skills: [] }),
+    'skills.status': (params: ParamsOf<typeof wire.skillsStatus>, call) => ({
+      workspaceDir: ports.workspace,
+      managedSkillsDir: `${ports.stateDir}/skills`,
+      ...(call.protocol === 4 && { agentId: params.agentId ?? agent.agents().find(({ isDefault }) => isDefault)?.id ?? 'main' }),
+      skills: [],
+    }),
     'node.list': () => ({ ts: clock.now(), nodes: ports.nodes() }),
   } satisfies Record<string, Handler<never>>;
 }

@@ -54,7 +54,7 @@ export const sessionsMessagesSubscribe = defineMethod<{ subscribed: boolean; key
   name: 'sessions.messages.subscribe',
   scope: 'operator.read',
   effect: 'read',
-  params: z.object({ key: sessionKey, agentId }),
+  params: z.object({ key: sessionKey, agentId, includeApprovals: flag }),
 });
 export const sessionsMessagesUnsubscribe = defineMethod<{ subscribed: boolean; key: string }>()({
   name: 'sessions.messages.unsubscribe',

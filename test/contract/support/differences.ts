@@ -4,8 +4,8 @@ import type { Line } from './recording.ts';
 export interface Difference {
   /** Which of the two recorded lines; undefined: both. */
   readonly line?: Line;
-  /** The method, event or case; several share a reason. */
-  readonly in: readonly string[];
+  /** The methods, events or cases. */
+  readonly in: string | RegExp;
   /** Where: a path as `shapeDifferences` prints it, and all below it. */
   readonly at: readonly string[];
   readonly reason: string;
@@ -26,10 +26,10 @@ export class Differences {
       const path = text.split(' ').at(-1) ?? '';
       for (const [index, entry] of this.#list.entries()) {
         if ((entry.line ?? line) !== line) continue;
-        const inside = entry.in.find((name) => name === where);
+        const inside = typeof entry.in === 'string' ? entry.in === where : entry.in.test(where);
         const at = inside && entry.at.find((prefix) => path === prefix || path.startsWith(`${prefix}.`) || path.startsWith(`${prefix}[`));
-        if (at === undefined) continue;
-        this.#used.add(`${index} ${inside} ${at}`);
+        if (!at) continue;
+        this.#used.add(`${index} ${at}`);
         return false;
       }
       return true;
@@ -39,9 +39,7 @@ export class Differences {
   /** Entries that explained nothing: they are to be taken out. */
   stale(): string[] {
     return this.#list.flatMap((entry, index) =>
-      entry.in.flatMap((where) =>
-        entry.at.filter((at) => !this.#used.has(`${index} ${where} ${at}`)).map((at) => `${entry.line ?? 'both'} ${where}: ${at}`),
-      ),
+      entry.at.filter((at) => !this.#used.has(`${index} ${at}`)).map((at) => `${entry.line ?? 'both'} ${entry.in}: ${at}`),
     );
   }
 }

@@ -14,17 +14,30 @@ export function shapeDifferences(recorded: Value, ours: Value, path = ''): strin
   if (kind(ours) !== want) return [differs(path, want, ours)];
   if (Array.isArray(recorded)) {
     const items = recorded.filter((item) => !isMark(item));
-    const [first] = items;
-    if (first === undefined) return [];
-    // Where several items were recorded, only what all of them have is asked for.
-    const model = items.every(isPlain) ? common(items) : first;
-    return unique((ours as Value[]).flatMap((item) => shapeDifferences(model, item, `${path}[]`)));
+    return unique((ours as Value[]).flatMap((item) => itemDifferences(items, item, `${path}[]`)));
   }
   if (!isPlain(recorded)) return [];
   return Object.entries(recorded).flatMap(([key, value]) => {
     if (key === '…') return [];
     return Object.hasOwn(ours, key) ? shapeDifferences(value, ours[key], join(path, key)) : [`missing ${join(path, key)}`];
   });
+}
+
+/** An item is compared with the recorded ones of its sort; where several were recorded, only what all of them have is asked for. */
+function itemDifferences(recorded: readonly Value[], ours: Value, path: string): string[] {
+  const same = recorded.filter((item) => sortOf(item) === sortOf(ours));
+  const [first] = same;
+  // Of a sort that was never recorded in this place: nothing is known about it.
+  if (first === undefined) return recorded.length === 0 || sortOf(ours) !== '' ? [] : [differs(path, kind(recorded[0]), ours)];
+  return shapeDifferences(same.every(isPlain) ? common(same) : first, ours, path);
+}
+
+/** Messages differ by role, their parts by type. */
+function sortOf(item: Value): string {
+  if (!isPlain(item)) return '';
+  const { role, type, openclawAbort, stopReason } = item;
+  if (typeof role === 'string') return `${role}${openclawAbort ? ' aborted' : ''}${stopReason === 'error' ? ' failed' : ''}`;
+  return typeof type === 'string' ? type : '';
 }
 
 const isPlain = (value: Value): boolean => value !== null && typeof value === 'object' && !Array.isArray(value);
