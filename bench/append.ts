@@ -7,15 +7,14 @@ import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { EVENT_LOG_STEP, eventLog } from '../src/store/sqlite/event-log.ts';
 import { openDatabase } from '../src/store/sqlite/open.ts';
-import { median, percentile, type Row, round } from './row.ts';
+import { type BenchOptions, median, percentile, type Row, valueRow } from './row.ts';
 
-const ROUNDS = 5;
 const SINGLE = 1000;
-const MANY = 20_000;
 const WRITERS = 64;
 const PAYLOAD = JSON.stringify({ role: 'user', text: 'x'.repeat(270) });
 
-export async function run(): Promise<Row[]> {
+export async function run({ quick }: BenchOptions): Promise<Row[]> {
+  const many = quick ? 5_000 : 20_000;
   const dir = fs.mkdtempSync(path.join(process.env['OPENCLAW_BENCH_DIR'] ?? import.meta.dirname, '.append-'));
   try {
     const opened = await openDatabase(path.join(dir, 'gateway.sqlite'), { schemas: [EVENT_LOG_STEP] });
@@ -31,7 +30,7 @@ export async function run(): Promise<Row[]> {
     const rate: number[] = [];
     const floorRate: number[] = [];
     const loop99: number[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < (quick ? 2 : 5); round++) {
       const bare = bareAppends(dir, SINGLE);
       floor50.push(percentile(bare, 0.5));
       floor99.push(percentile(bare, 0.99));
@@ -50,27 +49,19 @@ export async function run(): Promise<Row[]> {
       const began = performance.now();
       let next = 0;
       const writer = async (): Promise<void> => {
-        while (next < MANY) await append(next++);
+        while (next < many) await append(next++);
       };
       await Promise.all(Array.from({ length: WRITERS }, writer));
-      rate.push((MANY / (performance.now() - began)) * 1000);
+      rate.push((many / (performance.now() - began)) * 1000);
       delay.disable();
       loop99.push(delay.percentile(99) / 1e6);
     }
     await store.close();
-    const row = (figure: string, value: number, unit: string, floor: number, budget: string): Row => ({
-      figure,
-      value: round(value),
-      unit,
-      floor: round(floor),
-      ratio: round(value / floor),
-      budget,
-    });
     return [
-      row('durable append, in turn, p50', median(p50), 'ms', median(floor50), ''),
-      row('durable append, in turn, p99', median(p99), 'ms', median(floor99), '≤ 3 ms'),
-      row(`durable appends, ${WRITERS} at a time`, median(rate), 'per s', median(floorRate), '≥ 5000 per s'),
-      { figure: 'event loop delay meanwhile, p99', value: round(median(loop99)), unit: 'ms', budget: '≤ 20 ms' },
+      valueRow('durable append, in turn, p50', 'ms', median(p50), undefined, median(floor50)),
+      valueRow('durable append, in turn, p99', 'ms', median(p99), { atMost: 3 }, median(floor99)),
+      valueRow(`durable appends, ${WRITERS} at a time`, 'per s', median(rate), { atLeast: 5_000 }, median(floorRate)),
+      valueRow('event loop delay meanwhile, p99', 'ms', median(loop99), { atMost: 20 }),
     ];
   } finally {
     fs.rmSync(dir, { recursive: true, force: true });
@@ -92,5 +83,3 @@ function bareAppends(dir: string, count: number): number[] {
   fs.rmSync(file);
   return taken;
 }
-
-if (import.meta.main) for (const row of await run()) console.log(JSON.stringify(row));

@@ -1,38 +1,43 @@
-/** What a thousand authenticated connections that say nothing weigh, each. */
+/** What authenticated connections that say nothing weigh, each, and all of ten thousand together. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { startTestGateway } from '../test/support/gateway.ts';
-import { type ConnectOptions, newDevice } from '../test/support/wire.ts';
-import { bundledFloor, rssKiB, startListening } from './processes.ts';
-import { type Row, ratioRow } from './row.ts';
+import type { ConnectOptions } from '../test/support/wire.ts';
+import { rssMiB, startBare } from './processes.ts';
+import { type BenchOptions, type Row, ratioRow, valueRow } from './row.ts';
 import { WireClient } from './wire-client.ts';
 
-const COUNT = 1000;
-const SETTLE_MS = 4000;
+/** The first ones grow heap and tables, which then stay. */
+const WARM = 500;
+const SETTLE_MS = 5_000;
 
-export async function run(): Promise<Row[]> {
-  using floor = await bundledFloor('bare-ws-server');
-  await using bare = await startListening([process.execPath, floor.file], { PATH: process.env['PATH'] ?? '' });
+export async function run({ quick }: BenchOptions): Promise<Row[]> {
+  const counts = quick ? [1_000] : [1_000, 5_000, 10_000];
+  const bare = await (async () => {
+    await using server = await startBare();
+    return await weigh(server.pid, server.port, {}, counts);
+  })();
   await using gateway = await startTestGateway();
-  const ours = await each(gateway.child.pid as number, gateway.port, { auth: { token: gateway.token() }, device: newDevice() });
-  const floorEach = await each(bare.pid, bare.port, {});
-  return [ratioRow('idle authenticated connection', 'KiB', ours, floorEach, { atMost: 1.5 }, 'bare ws')];
+  const ours = await weigh(gateway.child.pid as number, gateway.port, { auth: { token: gateway.token() } }, counts);
+  const rows = counts.slice(0, 2).map((count, i) => {
+    const figure = `idle authenticated connection, of ${count.toLocaleString('en')}`;
+    return ratioRow(figure, 'KiB', ours[i]?.each ?? Number.NaN, bare[i]?.each ?? Number.NaN, { atMost: 1.5 }, 'bare ws');
+  });
+  const [most, floor] = [ours[2], bare[2]];
+  if (most === undefined || floor === undefined) return rows;
+  return [...rows, valueRow('RSS with 10,000 authenticated connections', 'MiB', most.rss, { atMost: 160 }, floor.rss)];
 }
 
-async function each(pid: number, port: number, options: ConnectOptions): Promise<number> {
-  const open = async (): Promise<WireClient[]> => {
-    const clients: WireClient[] = [];
-    while (clients.length < COUNT) {
-      clients.push(...(await Promise.all(Array.from({ length: 25 }, () => WireClient.connect(port, options)))));
-    }
-    return clients;
-  };
-  // The first thousand grow heap and tables, which then stay; the second show what a connection weighs.
-  const first = await open();
+async function weigh(pid: number, port: number, options: ConnectOptions, counts: readonly number[]) {
+  const clients = await WireClient.crowd(WARM, port, options);
   await pause(SETTLE_MS);
-  const before = rssKiB(pid);
-  const second = await open();
-  await pause(SETTLE_MS);
-  const weight = (rssKiB(pid) - before) / COUNT;
-  for (const client of [...first, ...second]) client.close();
-  return weight;
+  const before = rssMiB(pid);
+  const weights: { each: number; rss: number }[] = [];
+  for (const count of counts) {
+    clients.push(...(await WireClient.crowd(count + WARM - clients.length, port, options)));
+    await pause(SETTLE_MS);
+    const rss = rssMiB(pid);
+    weights.push({ each: ((rss - before) * 1024) / count, rss });
+  }
+  for (const client of clients) client.close();
+  return weights;
 }

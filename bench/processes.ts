@@ -1,37 +1,54 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { build } from 'rolldown';
 import { median } from './row.ts';
 
-// Clock ticks of `utime` and `stime` in /proc/<pid>/stat: 100 a second on every Linux that Node runs on.
-const TICK_MS = 10;
-
-/** CPU time that a process has used so far, ms, to 10 ms. Linux. */
+/**
+ * CPU time that the living threads of a process have used so far, ms. From `schedstat`, in ns: `stat` counts in steps of
+ * 10 ms, which is a tenth of a whole start. Linux.
+ */
 export function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name, in parentheses, may hold anything; what follows it is plain.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  let ns = 0;
+  for (const task of readdirSync(`/proc/${pid}/task`))
+    ns += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]);
+  return ns / 1e6;
 }
 
-/** Resident memory, KiB. Linux. */
-export function rssKiB(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+/** Resident memory, MiB. Linux. */
+export function rssMiB(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 /** Runs a program to its end; how long that took, ms. Throws when it does not exit with 0. */
 export async function runMs(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<number> {
   const began = performance.now();
-  const child = spawn(argv[0] as string, argv.slice(1), { env: { ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
-  let complaint = '';
-  child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
-  const [code] = (await once(child, 'exit')) as [number | null];
-  if (code !== 0) throw new Error(`${argv.join(' ')} exited with ${code}: ${complaint}`);
+  await runToEnd(argv, env);
   return performance.now() - began;
+}
+
+/** The most memory that a Node program held resident at once, MiB. A run of its own: asking costs time. */
+export async function maxRssMiB(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<number> {
+  const [node = '', ...args] = argv;
+  const said = await runToEnd([node, '--require', path.join(import.meta.dirname, 'floors', 'max-rss.cjs'), ...args], env);
+  return Number(said) / 1024;
+}
+
+/** What it wrote to its fourth descriptor. */
+async function runToEnd(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
+  const child = spawn(argv[0] as string, argv.slice(1), { env: { ...env }, stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
+  const texts = { 2: '', 3: '' };
+  for (const fd of [2, 3] as const) {
+    child.stdio[fd]?.on('data', (chunk: Buffer) => {
+      texts[fd] += chunk.toString();
+    });
+  }
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`${argv.join(' ')} exited with ${code}: ${texts[2]}`);
+  return texts[3];
 }
 
 /** Medians of `runs` rounds in which every case runs once: what disturbs the machine disturbs all of them. */
@@ -42,7 +59,11 @@ export async function alternate<Name extends string>(
   const names = Object.keys(cases) as Name[];
   const taken = new Map<Name, number[]>(names.map((name) => [name, []]));
   for (const name of names) await cases[name](); // Files and code into the caches; not counted.
-  for (let round = 0; round < runs; round++) for (const name of names) taken.get(name)?.push(await cases[name]());
+  for (let round = 0; round < runs; round++) {
+    // In another order each time: what a case leaves behind (sockets that close, a warm cache) must not hit always the same one.
+    names.sort(() => Math.random() - 0.5);
+    for (const name of names) taken.get(name)?.push(await cases[name]());
+  }
   return Object.fromEntries(names.map((name) => [name, median(taken.get(name) ?? [])])) as Record<Name, number>;
 }
 
@@ -89,6 +110,12 @@ export async function startListening(argv: readonly string[], env: Readonly<Reco
       await gone;
     },
   };
+}
+
+/** The bare server of bench/floors, running. */
+export async function startBare(): Promise<Running> {
+  using floor = await bundledFloor('bare-ws-server');
+  return await startListening([process.execPath, floor.file], { PATH: process.env['PATH'] ?? '' });
 }
 
 /** A port that nobody uses at the moment. */

@@ -1,42 +1,56 @@
 /**
- * `npm run bench [-- NAME… [--json FILE]]`: one script per figure, each measured against a floor of the same run. Prints a
- * table as it goes. Exits 1 when a budget is not kept. Linux, on a machine that does nothing else.
+ * `npm run bench [-- --only NAME]… [--quick] [--json]`: one script per figure, each against a floor of the same run.
+ * Prints a table as it goes, or one JSON text at the end. It measures, it does not judge a change: exits 0 whatever it
+ * found. Linux, built product, and a machine that does nothing else.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import type { Row } from './row.ts';
+import { ROOT } from '../test/support/gateway.ts';
+import type { BenchOptions, Row } from './row.ts';
 
-const SCRIPTS: Readonly<Record<string, () => Promise<{ run(): Promise<Row[]> }>>> = {
+const SCRIPTS: Readonly<Record<string, () => Promise<{ run(options: BenchOptions): Promise<Row[]> }>>> = {
   start: () => import('./start.ts'),
   cli: () => import('./cli.ts'),
   handshakes: () => import('./handshakes.ts'),
   rpc: () => import('./rpc.ts'),
   'idle-connections': () => import('./idle-connections.ts'),
-  'v1-overhead': () => import('./v1-overhead.ts'),
+  events: () => import('./events.ts'),
+  v1: () => import('./v1.ts'),
   append: () => import('./append.ts'),
 };
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: 'string' } } });
-const unknown = positionals.filter((name) => !(name in SCRIPTS));
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', multiple: true, default: [] },
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+  },
+});
+const unknown = values.only.filter((name) => !Object.hasOwn(SCRIPTS, name));
 if (unknown.length > 0) throw new Error(`no such bench: ${unknown.join(', ')}; there are ${Object.keys(SCRIPTS).join(', ')}`);
+if (process.platform !== 'linux') throw new Error('the bench reads /proc: it runs on Linux');
+if (!existsSync(`${ROOT}/dist/cli.cjs`)) throw new Error('build it first: npm run build');
 
 const machine = `${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown CPU'}, Node ${process.versions.node}, ${process.platform}`;
-console.log(machine);
 const rows: Row[] = [];
+if (!values.json)
+  console.log(`${machine}\n${line({ figure: 'figure', value: 'value', against: 'floor', ratio: 'ratio', budget: 'budget', mark: '' })}`);
 for (const [name, load] of Object.entries(SCRIPTS)) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue;
-  for (const row of await (await load()).run()) {
+  if (values.only.length > 0 && !values.only.includes(name)) continue;
+  for (const row of await (await load()).run({ quick: values.quick })) {
     rows.push(row);
-    console.log(line(row));
+    if (!values.json) console.log(line(texts(row)));
   }
 }
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, rows }, null, 2)}\n`);
-process.exitCode = rows.some(({ ok }) => ok === false) ? 1 : 0;
+if (values.json) console.log(JSON.stringify({ machine, quick: values.quick, rows }, null, 2));
 
-function line({ figure, value, unit, floor, ratio, budget, ok }: Row): string {
-  const mark = ok === undefined ? ' ' : ok ? '✓' : '✗';
-  const measured = `${value} ${unit}`;
-  const against = floor === undefined ? '' : `floor ${floor}${ratio === undefined ? '' : `, ratio ${ratio}`}`;
-  return `${mark} ${figure.padEnd(52)} ${measured.padEnd(28)} ${against.padEnd(30)} ${budget}`;
+function texts({ figure, value, unit, floor, ratio, budget, verdict }: Row): Parameters<typeof line>[0] {
+  const text = (number: number | undefined): string => (number === undefined ? '' : number.toLocaleString('en'));
+  return { figure, value: `${text(value)} ${unit}`, against: text(floor), ratio: text(ratio), budget, mark: verdict ?? '' };
+}
+
+function line(cells: { figure: string; value: string; against: string; ratio: string; budget: string; mark: string }): string {
+  const { figure, value, against, ratio, budget, mark } = cells;
+  return `${figure.padEnd(50)} ${value.padStart(24)} ${against.padStart(10)} ${ratio.padStart(7)}   ${budget.padEnd(36)} ${mark}`.trimEnd();
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { type ConnectOptions, connectParams } from '../test/support/wire.ts';
 
@@ -6,6 +7,8 @@ import { type ConnectOptions, connectParams } from '../test/support/wire.ts';
 export class WireClient {
   readonly ws: WebSocket;
   onText: (text: string) => void = () => {};
+  /** `hello-ok` as it came. */
+  hello: unknown;
   #fail: (error: Error) => void = () => {};
 
   private constructor(ws: WebSocket) {
@@ -17,22 +20,35 @@ export class WireClient {
 
   /** Opens, answers the challenge, resolves when `connect` was accepted. Throws when it was not. */
   static async connect(port: number, options: ConnectOptions): Promise<WireClient> {
+    const { localAddress } = options;
     const ws = new WebSocket(`ws://127.0.0.1:${port}/`, {
       perMessageDeflate: false,
-      ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
+      ...(localAddress === undefined ? {} : { localAddress }),
     });
     const client = new WireClient(ws);
     const challenge = client.next('"connect.challenge"');
-    await once(ws, 'open');
+    await Promise.all([once(ws, 'open'), challenge]);
     const { payload } = JSON.parse(await challenge) as { payload: { nonce: string; ts: number } };
     const answer = client.next('"id":"c"');
     ws.send(JSON.stringify({ type: 'req', id: 'c', method: 'connect', params: connectParams(payload, options) }));
     const text = await answer;
     if (!text.includes('"ok":true')) throw new Error(`connect refused: ${text}`);
+    client.hello = (JSON.parse(text) as { payload: unknown }).payload;
     return client;
   }
 
-  /** The next frame that contains `part`. */
+  /** `count` clients, a few at a time. */
+  static async crowd(count: number, port: number, options: ConnectOptions): Promise<WireClient[]> {
+    const clients: WireClient[] = [];
+    const one = async (): Promise<void> => {
+      while (left-- > 0) clients.push(await WireClient.connect(port, options));
+    };
+    let left = count;
+    await Promise.all(Array.from({ length: 25 }, one));
+    return clients;
+  }
+
+  /** The next frame that contains `part`; rejects when the connection ends first. */
   next(part: string): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#fail = reject;
@@ -44,7 +60,18 @@ export class WireClient {
     });
   }
 
+  /** Sends a request and gives the text of its answer. Throws for a refusal. */
+  async call(method: string, params: object = {}): Promise<string> {
+    const answer = this.next('"id":"call"');
+    this.ws.send(JSON.stringify({ type: 'req', id: 'call', method, params }));
+    const text = await answer;
+    if (!text.includes('"ok":true')) throw new Error(`${method}: ${text}`);
+    return text;
+  }
+
+  /** Resets the connection: closed in the usual way, thousands would stay in this machine's TCP table for a minute and be measured with what follows. */
   close(): void {
-    this.ws.terminate();
+    this.#fail = () => {};
+    (this.ws as unknown as { _socket: Socket })._socket.resetAndDestroy();
   }
 }
