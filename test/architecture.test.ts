@@ -103,8 +103,7 @@ const RESERVED: readonly { of: RegExp; for: readonly string[]; because: string }
   },
   // config/lock keeps no data in it: SQLite's file lock is the only one in Node that dies with its process.
   { of: /^(node:)?sqlite$/, for: ['store', 'config/lock'], because: 'one writer of the state dir' },
-  { of: /^commander$/, for: ['cli'], because: 'the command line is parsed in one place' },
-  { of: /^(ai$|@ai-sdk\/)/, for: ['agent'], because: 'models are reached through the agent only' },
+  { of: /^@ai-sdk\//, for: ['agent'], because: 'models are reached through the agent only' },
   { of: /^zod(?!\/mini$)/, for: [], because: 'zod/mini is 8 MiB lighter and does the same' },
   {
     of: /^(node:|[^.])/,

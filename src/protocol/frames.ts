@@ -94,8 +94,7 @@ function illFormedAt(value: unknown, path: string): string | undefined {
   return undefined;
 }
 
-/** Builds the text of a response. */
-export const responseText = (id: string, payload: unknown): string => JSON.stringify({ type: 'res', id, ok: true, payload });
+/** Builds the text of a refusal. */
 export const errorText = (id: string, error: WireError, payload?: unknown): string =>
   JSON.stringify(payload === undefined ? { type: 'res', id, ok: false, error } : { type: 'res', id, ok: false, payload, error });
 

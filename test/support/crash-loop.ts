@@ -246,5 +246,3 @@ async function freePort(random: () => number): Promise<number> {
 /** The p-th percentile of a sorted list. */
 export const percentile = (sorted: readonly number[], p: number): number | undefined =>
   sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * p) / 100))];
-
-export type { Seen };

@@ -1,4 +1,4 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { StatementSync } from 'node:sqlite';
 
 /**
  * The one writer of the state dir. Reads are synchronous and see what is committed; writes go through `write`, which
@@ -21,5 +21,3 @@ export interface Database {
 export interface Tx {
   prepare(sql: string): StatementSync;
 }
-
-export type { DatabaseSync };
