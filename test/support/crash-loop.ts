@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
-import { CrashClient, nothingSeen, type Seen, wallMs } from './crash-client.ts';
+import { CrashClient, nothingSeen, wallMs } from './crash-client.ts';
 import { startTestGateway, type TestGateway, type TestGatewayOptions } from './gateway.ts';
 import { checkFinal, checkProduct, type FinalFindings, type ProductFindings, readCopy } from './product-check.ts';
 import { type ScriptedProvider, startScriptedProvider } from './scripted-provider.ts';
