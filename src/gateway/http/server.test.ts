@@ -174,6 +174,21 @@ describe('HT-6 methods and paths', () => {
     }
   });
 
+  test('HT-6 a caller of CONNECT who resets the connection ends that connection and nothing else', async () => {
+    await using gateway = await startHttp();
+    const closed = new Promise<void>((resolve) => {
+      gateway.server.on('connect', (_request, socket) => {
+        // Node has taken its own listener off; an error that nobody listens to would end the process.
+        expect(socket.listenerCount('error')).toBeGreaterThan(0);
+        socket.once('close', resolve);
+        socket.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+      });
+    });
+    await gateway.raw('CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example\r\n\r\n');
+    await closed;
+    expect(status(await gateway.raw(get('/healthz', gateway.port)))).toBe(200);
+  });
+
   test('HT-6 HEAD has the headers of GET and no body', async () => {
     await using gateway = await startHttp();
     const answer = await gateway.raw(`HEAD /healthz HTTP/1.1\r\n${HOST(gateway.port)}\r\nConnection: close\r\n\r\n`);

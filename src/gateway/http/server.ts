@@ -142,6 +142,7 @@ const pathOf = (request: IncomingMessage): string => (request.url ?? '').split('
 
 /** For what goes wrong before or beside an exchange. The connection is not used again: nobody can tell what stands in it. */
 function refuseEarly(response: ServerResponse, { status, message }: Fault): void {
+  response.on('error', () => {});
   if (response.headersSent) return;
   for (const name of Object.keys(SECURITY_HEADERS)) response.setHeader(name, SECURITY_HEADERS[name] ?? '');
   const body = Buffer.from(message);
@@ -159,6 +160,8 @@ function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
 
 /** An answer on a connection that has no request Node could parse. */
 function endRaw(socket: Duplex, status: number, text: string): void {
+  // On CONNECT Node takes its own listener off: a caller that resets the connection would otherwise end the process.
+  socket.on('error', () => socket.destroy());
   if (!socket.writable) {
     socket.destroy();
     return;
