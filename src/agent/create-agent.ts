@@ -481,14 +481,10 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
 
   // ── start ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  for (const { run: record, request } of store.unfinishedRuns()) {
-    if (record.status === 'queued') {
-      enqueue(activate(record, request));
-      continue;
-    }
-    const entries = recoveryEntries(store.entriesOfRun(record.sessionId, record.runId), store.journal(record.runId), clock.now());
-    await store.finish({
-      runId: record.runId,
+  async function markInterrupted({ runId, sessionId }: RunRecord): Promise<void> {
+    const entries = recoveryEntries(store.entriesOfRun(sessionId, runId), store.journal(runId), clock.now());
+    const end: RunEnd = {
+      runId,
       status: 'interrupted',
       at: clock.now(),
       stopReason: 'interrupted',
@@ -496,9 +492,20 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       error: INTERRUPTED,
       entries,
       ...(previewOf(entries) !== undefined && { preview: previewOf(entries) ?? '' }),
-    });
-    log.info('a run was cut by the last stop and is marked interrupted', { runId: record.runId });
+    };
+    try {
+      await store.finish(end);
+      log.info('a run was cut by the last stop and is marked interrupted', { runId });
+    } catch (thrown) {
+      // A disk that takes nothing now must not keep the gateway from starting.
+      log.error('a run that the last stop cut could not be marked yet', { runId, error: messageOf(thrown) });
+      rewrite(end);
+    }
   }
+  const unfinished = store.unfinishedRuns();
+  // Together, in one commit; what waited behind them goes on only when they are closed.
+  await Promise.all(unfinished.flatMap(({ run: record }) => (record.status === 'queued' ? [] : [markInterrupted(record)])));
+  for (const { run: record, request } of unfinished) if (record.status === 'queued') enqueue(activate(record, request));
   cancels.push(clock.after(FIRST_LOOK_MS, () => void local.fresh()));
 
   return {

@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
+import type { UserError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -13,29 +14,43 @@ export interface Ending {
   readonly drainMs: number;
 }
 
+const STOP: Ending = { outcome: { kind: 'stop', code: 0 }, reason: 'gateway stopping', drainMs: DRAIN_MS };
+const RESTART: Ending = { outcome: { kind: 'restart' }, reason: 'gateway restarting', drainMs: RESTART_DRAIN_MS };
+
+export interface LifecyclePorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Why a gateway started now would not come up; a restart that nobody would survive is refused. */
+  readonly restartProblem: () => Promise<UserError | undefined>;
+}
+
 /**
  * Waits for the wish to end: a signal, or a request through the admin socket. SIGTERM and SIGINT drain; the same
- * signal again stops draining. SIGUSR1 restarts.
+ * signal again stops draining. SIGUSR1 restarts; a stop that comes meanwhile wins.
  */
 export class Lifecycle {
-  readonly #log: Log;
+  readonly #ports: LifecyclePorts;
   readonly #handlers: [NodeJS.Signals, () => void][] = [];
   #ending: Ending | undefined;
   #end: (ending: Ending) => void = () => {};
   #hurry: () => void = () => {};
-  /** Resolves once, with how to end. */
+  /** Resolves once, when it begins to end. How it ends is what `ending` says then and later: a restart may become a stop. */
   readonly ended: Promise<Ending>;
   /** Resolves when somebody does not want to wait for the drain. */
   readonly hurried: Promise<void>;
 
-  constructor(log: Log) {
-    this.#log = log;
+  constructor(ports: LifecyclePorts) {
+    this.#ports = ports;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
     this.hurried = new Promise((resolve) => {
       this.#hurry = resolve;
     });
+  }
+
+  get ending(): Ending {
+    return this.#ending ?? STOP;
   }
 
   listen(): void {
@@ -47,7 +62,7 @@ export class Lifecycle {
     on('SIGINT', () => this.stop('SIGINT'));
     // The terminal it was started in was closed. As a service it has none.
     on('SIGHUP', () => this.stop('SIGHUP'));
-    if (process.platform !== 'win32') on('SIGUSR1', () => this.restart('SIGUSR1'));
+    if (process.platform !== 'win32') on('SIGUSR1', () => void this.#restartIfItMay('SIGUSR1'));
   }
 
   unlisten(): void {
@@ -55,19 +70,31 @@ export class Lifecycle {
   }
 
   stop(why: string): void {
-    if (this.#ending !== undefined) {
-      this.#log.warn('stopping now', { why });
+    const { clock, log } = this.#ports;
+    if (this.#ending === undefined) {
+      log.info('stopping', { why });
+      this.#finish(STOP);
+    } else if (this.#ending === RESTART) {
+      // Its drain goes on, but no longer than a stop's would.
+      log.info('stopping instead of restarting', { why });
+      this.#ending = STOP;
+      clock.after(DRAIN_MS, this.#hurry);
+    } else {
+      log.warn('stopping now', { why });
       this.#hurry();
-      return;
     }
-    this.#log.info('stopping', { why });
-    this.#finish({ outcome: { kind: 'stop', code: 0 }, reason: 'gateway stopping', drainMs: DRAIN_MS });
   }
 
   restart(why: string): void {
     if (this.#ending !== undefined) return;
-    this.#log.info('restarting', { why });
-    this.#finish({ outcome: { kind: 'restart' }, reason: 'gateway restarting', drainMs: RESTART_DRAIN_MS });
+    this.#ports.log.info('restarting', { why });
+    this.#finish(RESTART);
+  }
+
+  async #restartIfItMay(why: string): Promise<void> {
+    const problem = await this.#ports.restartProblem();
+    if (problem === undefined) this.restart(why);
+    else this.#ports.log.error(`not restarted: ${problem.message}`, { why, ...(problem.fix !== undefined && { fix: problem.fix }) });
   }
 
   #finish(ending: Ending): void {

@@ -9,8 +9,10 @@ export interface ReadinessView {
   readonly checkedAt: number | undefined;
 }
 
-/** A result older than this is checked again before it is given out. */
+/** A good result older than this is checked again before it is given out. */
 export const SELF_CHECK_MS = 10_000;
+/** So is a bad one, which should not outlive its cause. */
+export const FAILED_CHECK_MS = 1_000;
 /** A check that takes longer than this has failed. */
 const CHECK_TIMEOUT_MS = 5_000;
 
@@ -25,6 +27,7 @@ export class Readiness {
   #state: 'starting' | 'running' | 'draining' = 'starting';
   #last: { ok: boolean; failing: readonly string[]; at: number; wall: number } | undefined;
   #running: Promise<void> | undefined;
+  #changes = 0;
 
   constructor(clock: Clock, check: () => Promise<void>) {
     this.#clock = clock;
@@ -38,10 +41,17 @@ export class Readiness {
     this.#state = state;
   }
 
+  /** Something it rests on has changed: the next who asks gets a new check. */
+  forget(): void {
+    this.#last = undefined;
+    this.#changes++;
+  }
+
   /** Answers at once when the last check is fresh, else after one check (shared by everyone who waits). */
   async view(): Promise<ReadinessView> {
     if (this.#state !== 'running') return { ready: false, failing: [this.#state], checkedAt: this.#last?.wall };
-    if (this.#last === undefined || this.#clock.monotonic() - this.#last.at >= SELF_CHECK_MS) {
+    const last = this.#last;
+    if (last === undefined || this.#clock.monotonic() - last.at >= (last.ok ? SELF_CHECK_MS : FAILED_CHECK_MS)) {
       this.#running ??= this.#run().finally(() => {
         this.#running = undefined;
       });
@@ -52,6 +62,7 @@ export class Readiness {
 
   async #run(): Promise<void> {
     let failing: readonly string[] = [];
+    const changes = this.#changes;
     let cancel = (): void => {};
     const timeout = new Promise<never>((_, reject) => {
       cancel = this.#clock.after(CHECK_TIMEOUT_MS, () => reject(new Error(`no answer in ${CHECK_TIMEOUT_MS} ms`)));
@@ -63,6 +74,8 @@ export class Readiness {
     } finally {
       cancel();
     }
-    this.#last = { ok: failing.length === 0, failing, at: this.#clock.monotonic(), wall: this.#clock.now() };
+    // What changed while it was checked makes the result old at once.
+    const at = changes === this.#changes ? this.#clock.monotonic() : Number.NEGATIVE_INFINITY;
+    this.#last = { ok: failing.length === 0, failing, at, wall: this.#clock.now() };
   }
 }

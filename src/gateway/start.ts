@@ -160,6 +160,22 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       console: { level: flags.verbose === true ? 'debug' : 'warn', write: (line) => out.error(line) },
       secrets: () => secrets,
     });
+    // Why a gateway that starts now would not come up. One that runs is not given up for that.
+    const restartProblem = async (): Promise<UserError | undefined> => {
+      try {
+        const next = await load(snapshot.generation + 1);
+        if (!next.ok) return problemError(next.error);
+        await guardStart(next.value, must(await serverAuth(next.value, explicit)), flags.port, newToken);
+        return undefined;
+      } catch (thrown) {
+        if (thrown instanceof UserError) return thrown;
+        throw thrown;
+      }
+    };
+    // From the moment there is something to close: a stop that comes while it starts is a stop all the same.
+    const lifecycle = new Lifecycle({ clock, log, restartProblem });
+    lifecycle.listen();
+    closing.push(() => lifecycle.unlisten());
     for (const { path, message } of snapshot.warnings) log.warn(`config: ${path} ${message}`);
     for (const message of [...auth.warnings, ...agentSlice.warnings]) log.warn(message);
 
@@ -211,7 +227,6 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const hub = new Hub();
     const health = new Health(agent, clock, () => db.health().state === 'ok');
     const presence = new Presence(clock, selfPresence(identity.deviceId));
-    const lifecycle = new Lifecycle(log);
     fanOutAgentEvents(agent, hub, clock);
 
     // Methods.
@@ -270,6 +285,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
           clock,
           stop: (why) => lifecycle.stop(why),
           restart: (why) => lifecycle.restart(why),
+          restartProblem,
           durableWrite: () => db.write((tx) => events.append(tx, 'gateway', 'selfcheck', 'null', clock.now()).rowId),
           tryModel: tryModelSetup(tryPlace, tryModel, clock, tellAgent),
         }),
@@ -344,6 +360,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const peers = { read: peerUidReader(), ownUid: process.getuid?.() };
     let factsPolicy = factsPolicyOf(snapshot);
     const readiness = new Readiness(clock, () => selfCheck(paths.socketPath));
+    db.onHealth(() => readiness.forget());
     let open = true;
     const underWay = new RequestsUnderWay();
     const server = httpServers({
@@ -460,16 +477,17 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
 
     readiness.setState('running');
     log.info('ready', { version, ms: Math.round(clock.monotonic() - startedAt) });
-    lifecycle.listen();
-    const ending = await lifecycle.ended;
+    const { drainMs } = await lifecycle.ended;
 
     // The end: no new work, running turns finish, everybody is told, everything is closed.
     readiness.setState('draining');
     open = false;
     listeners.close();
     watch.stop();
-    await within(clock, ending.drainMs, lifecycle.hurried, agent.drain(ending.drainMs));
-    await agent.drain(0);
+    await within(clock, drainMs, lifecycle.hurried, agent.drain(drainMs));
+    // What still runs is marked interrupted. A tool that does not let go is left behind; the next start marks its run.
+    await within(clock, INTERRUPT_LIMIT_MS, NEVER, agent.drain(0));
+    const { ending } = lifecycle;
     const restartExpectedMs = ending.outcome.kind === 'restart' ? 1_500 : null;
     hub.broadcast({
       event: 'shutdown',
@@ -478,9 +496,9 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     });
     for (const connection of [...ws.connections()]) connection.close(CLOSE.restart, 'service restart');
     await within(clock, CLOSE_LIMIT_MS, lifecycle.hurried, allClosed(ws, clock));
-    lifecycle.unlisten();
-    log.info('stopped', { outcome: ending.outcome.kind });
-    return ending.outcome;
+    const { outcome } = lifecycle.ending;
+    log.info('stopped', { outcome: outcome.kind });
+    return outcome;
   } finally {
     for (const close of closing.reverse()) {
       try {
@@ -494,6 +512,9 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
 
 /** Clients have this long to answer the close frame. */
 const CLOSE_LIMIT_MS = 5_000;
+/** Runs that are stopped have this long to end and to be written. */
+const INTERRUPT_LIMIT_MS = 5_000;
+const NEVER = new Promise<void>(() => {});
 
 const must = <T>(result: Result<T, { readonly message: string; readonly code: string }>): T => {
   if (result.ok) return result.value;

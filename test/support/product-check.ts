@@ -246,7 +246,10 @@ export function checkFinal(db: DatabaseSync, seen: Seen, sent: readonly SentAnsw
     unfinished.push(`the call ${id} has no result, or two`);
 
   const answers = Map.groupBy(sent, ({ asked }) => asked);
-  for (const run of rows<{ id: string; status: string; error: string | null }>(db, 'SELECT run_id AS id, status, error FROM runs')) {
+  for (const run of rows<{ id: string; status: string; error: string | null; ended: number | null }>(
+    db,
+    'SELECT run_id AS id, status, error, ended_at AS ended FROM runs',
+  )) {
     const tries = answers.get(seen.sends.get(run.id)?.message ?? '') ?? [];
     const last = tries.at(-1);
     const whole = (last?.tokens ?? []).map(([text]) => text).join('');
@@ -255,7 +258,8 @@ export function checkFinal(db: DatabaseSync, seen: Seen, sent: readonly SentAnsw
     else if (run.status === 'ok' ? kept !== whole : !whole.startsWith(kept))
       partial.push(`${run.id} is ${run.status} with ${JSON.stringify(kept)}; sent was ${JSON.stringify(whole)}`);
     if (run.status !== 'interrupted') continue;
-    const killed = last === undefined ? undefined : kills.find((at) => at >= last.began);
+    // It is marked by the start after the kill that cut it.
+    const killed = kills.findLast((at) => at <= (run.ended ?? 0));
     let length = 0;
     const lost = last?.tokens.find(([text]) => {
       length += text.length;

@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from '../../lib/clock.ts';
 
 /** Text of a stream that is not on disk yet waits at most this long (ms); with the write itself it stays under 250. */
-export const FLUSH_MS = 150;
+export const FLUSH_MS = 100;
 /** … or at most this much of it (UTF-16 units). */
 const FLUSH_CHARS = 64 * 1024;
 

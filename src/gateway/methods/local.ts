@@ -20,6 +20,8 @@ export interface LocalPorts {
   readonly clock: Clock;
   readonly stop: (why: string) => void;
   readonly restart: (why: string) => void;
+  /** Why a restart would not come up again. */
+  readonly restartProblem: () => Promise<UserError | undefined>;
   /** A write that is durable when it resolves; the row it took. */
   readonly durableWrite: () => Promise<number>;
   readonly tryModel: TryModelSetup;
@@ -35,11 +37,22 @@ export function localHandlers(ports: LocalPorts) {
       afterAnswer(() => ports.stop('openclaw gateway stop'));
       return { ok: true, pid: process.pid };
     },
-    'gateway.restart': () => {
+    'gateway.restart': async () => {
+      const problem = await ports.restartProblem();
+      if (problem !== undefined)
+        return refuse('INVALID_REQUEST', `not restarted: ${problem.message}`, { details: { code: problem.code, fix: problem.fix } });
       afterAnswer(() => ports.restart('openclaw gateway restart'));
       return { ok: true, pid: process.pid };
     },
-    'gateway.selfcheck': async () => ({ ok: true, rowId: await ports.durableWrite() }),
+    'gateway.selfcheck': async () => {
+      try {
+        return { ok: true, rowId: await ports.durableWrite() };
+      } catch (thrown) {
+        // A disk that is full is no bug of ours: `/readyz` says what it is.
+        if (!(thrown instanceof UserError)) throw thrown;
+        return refuse('UNAVAILABLE', thrown.message, { retryable: true, details: { code: thrown.code, fix: thrown.fix } });
+      }
+    },
     'events.subscribe': (_params: unknown, call) => {
       call.subscriptions.all = true;
       return { subscribed: true };
