@@ -22,8 +22,9 @@ const MAX_SECTION_CHARS = 1_400;
 /** A section must hold at least this much of what was asked; below it the guide says what it can do instead. */
 const MIN_SCORE = 5;
 
+// A greeting asks for nothing: it gets the overview.
 const STOP = new Set(
-  'a an and are as at be by can could do does for from get give go has have help how i if in is it me my need of on or please should so tell that the then there this to use want was we what when where which who why will with would you your'.split(
+  'hello hi hey hallo thanks thank ok okay test testing yes no a an and are as at be by can could do does for from get give go has have help how i if in is it me my need of on or please should so tell that the then there this to use want was we what when where which who why will with would you your'.split(
     ' ',
   ),
 );

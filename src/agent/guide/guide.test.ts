@@ -92,3 +92,10 @@ describe('the guide', () => {
     expect(run?.error?.fix).toContain('OPENAI_API_KEY');
   });
 });
+
+test('AG-70 a greeting asks for nothing, and gets no page of the documents', async () => {
+  const docs = path.join(import.meta.dirname, '..', '..', '..', 'docs');
+  const search = createDocSearch(() => docs);
+  for (const greeting of ['hello', 'Hi!', 'hey there', 'thanks', 'ok', '你好']) expect(await search(greeting)).toEqual([]);
+  expect((await search('how do I connect from my laptop over ssh?'))[0]?.file).toBe('guide/ssh.md');
+});
