@@ -268,7 +268,48 @@ describe('what each client asks after it has connected', () => {
   }
 });
 
-/** What a server must answer so that each client stays usable, and what makes it better. */
+describe('what each page of the Control UI asks', () => {
+  for (const line of ['3', '9'] as const) {
+    test(`v${line}`, async () => {
+      const recorded = recordedConnect(`v${line}-ui-first-load`);
+      await using client = await replay(house.gateway, recorded, { token: house.gateway.token(), device: newDevice() });
+      const reload = recordedCalls(`v${line}-ui-reload`);
+      await replayCalls(line, client, [...reload, ...pageCalls(`v${line}-ui-pages-requests`)], `v${line}-ui-pages`);
+    });
+  }
+});
+
+/** Runs of their own, or they end the connection that asks: tested apart. */
+const APART = /^device\.token\.rotate/;
+
+describe('results, method by method', () => {
+  for (const line of ['3', '9'] as const) {
+    const files = line === '3' ? ['v3-methods-1', 'v3-methods-2'] : ['v9-methods-1', 'v9-methods-2'];
+    test(`v${line}`, async () => {
+      await using client = await connect(house.gateway.url, {
+        protocol: line === '3' ? 3 : 4,
+        device: newDevice(),
+        auth: { token: house.gateway.token() },
+      });
+      const known = new Set<string>(client.hello.features.methods);
+      const clean = sanitiser(house.gateway);
+      const told: unknown[] = [];
+      for (const entry of files.flatMap((file) => recording(file))) {
+        const { label, method, params, ok, payload, error } = entry as Value;
+        if (method === undefined || APART.test(label)) continue;
+        // The recorded session is needed by the other line too.
+        const sent = method === 'sessions.reset' ? { key: `agent:main:reset-${line}` } : usable(params);
+        const res = await client.request(method, sent);
+        check(line, label, { method, params, res: { ok, payload, error } }, res, known);
+        if (known.has(method)) told.push(clean({ label, method, params, ok: res.ok, payload: res.payload, error: res.error }));
+      }
+      expect(client.closed).toBeUndefined();
+      expectTranscript(`calls/v${line}-methods`, told);
+    });
+  }
+});
+
+/** Last, for these change what there is. What a server must answer so that each client stays usable, and what makes it better. */
 const NEEDED: readonly { readonly client: string; readonly recorded: RecordedConnect; readonly methods: readonly [string, Value?][] }[] = [
   ...(['3', '9'] as const).map((line) => ({
     client: `v${line} CLI`,
@@ -328,47 +369,6 @@ describe('what a server must answer', () => {
         if (method === 'chat.send') await client.ended(params.idempotencyKey);
       }
       expectDenseSeq(client.frames);
-    });
-  }
-});
-
-describe('what each page of the Control UI asks', () => {
-  for (const line of ['3', '9'] as const) {
-    test(`v${line}`, async () => {
-      const recorded = recordedConnect(`v${line}-ui-first-load`);
-      await using client = await replay(house.gateway, recorded, { token: house.gateway.token(), device: newDevice() });
-      const reload = recordedCalls(`v${line}-ui-reload`);
-      await replayCalls(line, client, [...reload, ...pageCalls(`v${line}-ui-pages-requests`)], `v${line}-ui-pages`);
-    });
-  }
-});
-
-/** Runs of their own, or they end the connection that asks: tested apart. */
-const APART = /^device\.token\.rotate/;
-
-describe('results, method by method', () => {
-  for (const line of ['3', '9'] as const) {
-    const files = line === '3' ? ['v3-methods-1', 'v3-methods-2'] : ['v9-methods-1', 'v9-methods-2'];
-    test(`v${line}`, async () => {
-      await using client = await connect(house.gateway.url, {
-        protocol: line === '3' ? 3 : 4,
-        device: newDevice(),
-        auth: { token: house.gateway.token() },
-      });
-      const known = new Set<string>(client.hello.features.methods);
-      const clean = sanitiser(house.gateway);
-      const told: unknown[] = [];
-      for (const entry of files.flatMap((file) => recording(file))) {
-        const { label, method, params, ok, payload, error } = entry as Value;
-        if (method === undefined || APART.test(label)) continue;
-        // The recorded session is needed by the other line too.
-        const sent = method === 'sessions.reset' ? { key: `agent:main:reset-${line}` } : usable(params);
-        const res = await client.request(method, sent);
-        check(line, label, { method, params, res: { ok, payload, error } }, res, known);
-        if (known.has(method)) told.push(clean({ label, method, params, ok: res.ok, payload: res.payload, error: res.error }));
-      }
-      expect(client.closed).toBeUndefined();
-      expectTranscript(`calls/v${line}-methods`, told);
     });
   }
 });

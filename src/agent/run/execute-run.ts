@@ -182,6 +182,7 @@ class Turn {
     const maxSteps = deps.config().limits.maxSteps;
 
     for (this.step = 1; this.step <= maxSteps; this.step++) {
+      if (this.step > 1) deps.emit(run, { type: 'model', provider: model.view.provider, model: model.view.id });
       let end: StepEnd | undefined;
       for (let retries = 0; end === undefined; ) {
         if (!prompt.ok) return this.failed(prompt.error);

@@ -7,6 +7,7 @@ import type { RecordedConnect, Value } from './recording.ts';
 export class Replay implements AsyncDisposable {
   readonly client: RawClient;
   readonly #style: 'uuid' | 'counted';
+  readonly #sent: { readonly before: number; readonly method: string; readonly params: unknown }[] = [];
   #next = 0;
   /** The answer to `connect`. */
   hello: Frame;
@@ -29,8 +30,19 @@ export class Replay implements AsyncDisposable {
   /** The first answer to a request, whatever it is. `params` undefined: the key is left out, as those clients do. */
   async request(method: string, params?: unknown): Promise<Frame> {
     const id = this.nextId();
+    this.#sent.push({ before: this.frames.length, method, params });
     this.client.send(params === undefined ? { type: 'req', id, method } : { type: 'req', id, method, params });
     return this.client.frame((f) => f.type === 'res' && f.id === id, `answer to ${method}`);
+  }
+
+  /** Requests and frames in the order in which they passed here, from after `connect` on. */
+  conversation(): Frame[] {
+    const lines: Frame[] = [];
+    for (const [index, frame] of this.frames.entries()) {
+      for (const { before, method, params } of this.#sent) if (before === index) lines.push({ type: 'req', method, params });
+      lines.push(frame);
+    }
+    return lines.slice(lines.findIndex((f) => f.type === 'res') + 1);
   }
 
   /** Every answer that came to the id of this answer, in order. */
