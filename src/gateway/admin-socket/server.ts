@@ -27,6 +27,8 @@ const MAX_CONNECTIONS = 128;
 export function serveAdminSocket(server: Server, ports: AdminSocketPorts): { closeAll(): void } {
   const sockets = new Set<Socket>();
   server.maxConnections = MAX_CONNECTIONS;
+  // What the system cannot accept (no descriptors left) concerns the caller, not those who are in.
+  server.on('error', (error) => ports.log.error('the admin socket could not take a connection', { cause: error.message }));
   server.on('connection', (socket) => {
     sockets.add(socket);
     const connection = new AdminConnection(socket, ports);
@@ -67,11 +69,8 @@ class AdminConnection implements Receiver {
 
   event(event: OutEvent): void {
     if (!this.subscriptions.all) return;
-    if (this.#socket.writableLength > LIMITS.maxBufferedBytes) {
-      if (event.durability !== 'log') return;
-      this.#socket.destroy();
-      return;
-    }
+    // A reader this slow does without what may be dropped; what may not ends it, in `#write`.
+    if (event.durability !== 'log' && this.#socket.writableLength > LIMITS.maxBufferedBytes) return;
     this.#write(withSeq(event.body, ++this.#seq));
   }
 
@@ -100,8 +99,10 @@ class AdminConnection implements Receiver {
     this.#chunks.push(rest);
     this.#pending += rest.length;
     if (this.#pending > LIMITS.maxPayload) {
+      this.#chunks = [];
       this.#write(errorText('invalid', { code: 'INVALID_REQUEST', message: `a line is longer than ${LIMITS.maxPayload} bytes` }));
-      this.#socket.end();
+      // Not `end`: what is still coming would pile up until its sender stops.
+      this.#socket.destroySoon();
     }
   }
 
@@ -126,6 +127,9 @@ class AdminConnection implements Receiver {
   }
 
   #write(text: string): void {
-    if (this.#socket.writable) this.#socket.write(`${text}\n`);
+    if (!this.#socket.writable) return;
+    // Who asks on and on and reads nothing is cut off, as on a WebSocket.
+    if (this.#socket.writableLength > LIMITS.maxBufferedBytes) this.#socket.destroy();
+    else this.#socket.write(`${text}\n`);
   }
 }
