@@ -1,6 +1,7 @@
 import type { Agent } from '../../agent/api.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf, UserError } from '../../lib/errors.ts';
+import type { Result } from '../../lib/result.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
 import { isRefusal, refuse } from '../../protocol/errors.ts';
 import type * as wire from '../../protocol/methods/local.ts';
@@ -22,8 +23,8 @@ export interface LocalPorts {
   readonly restart: (why: string) => void;
   /** Why a restart would not come up again. */
   readonly restartProblem: () => Promise<UserError | undefined>;
-  /** A write that is durable when it resolves; the row it took. */
-  readonly durableWrite: () => Promise<number>;
+  /** Tries one durable write; how long it took (ms), or why there is none now. */
+  readonly durableWrite: () => Promise<Result<number, UserError>>;
   readonly tryModel: TryModelSetup;
 }
 
@@ -45,13 +46,10 @@ export function localHandlers(ports: LocalPorts) {
       return { ok: true, pid: process.pid };
     },
     'gateway.selfcheck': async () => {
-      try {
-        return { ok: true, rowId: await ports.durableWrite() };
-      } catch (thrown) {
-        // A disk that is full is no bug of ours: `/readyz` says what it is.
-        if (!(thrown instanceof UserError)) throw thrown;
-        return refuse('UNAVAILABLE', thrown.message, { retryable: true, details: { code: thrown.code, fix: thrown.fix } });
-      }
+      const write = await ports.durableWrite();
+      if (write.ok) return { ok: true, writeMs: write.value };
+      const { message, code, fix } = write.error;
+      return refuse('UNAVAILABLE', message, { retryable: true, details: { code, fix } });
     },
     'events.subscribe': (_params: unknown, call) => {
       call.subscriptions.all = true;

@@ -19,7 +19,7 @@ export const gatewayRestart = defineMethod<{ ok: true; pid: number }>()({
   params: nothing,
 });
 /** A no-op through door, dispatch and a durable write: what `/readyz` means (its result is cached). */
-export const gatewaySelfCheck = defineMethod<{ ok: true; rowId: number }>()({
+export const gatewaySelfCheck = defineMethod<{ ok: true; writeMs: number }>()({
   name: 'gateway.selfcheck',
   scope: 'operator.admin',
   effect: 'write',
