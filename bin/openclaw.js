@@ -81,9 +81,11 @@ function runUnder(node) {
 }
 
 function needNode(why) {
+  const isClone = require('fs').existsSync(path.join(ROOT, 'package-lock.json'));
+  const brings = isClone && process.platform !== 'darwin';
   fail(
     'This is Node ' + process.versions.node + '; OpenClaw Gateway needs ' + NEED.join('.') + ' or newer.' + (why ? ' ' + why : ''),
-    'cd ' + ROOT + ' && npm ci    (brings its own Node on Linux and Windows x64; on macOS: brew install node@24)',
+    brings ? 'cd ' + ROOT + ' && npm ci    (brings its own Node)' : 'install Node 24 or newer (nodejs.org, or: brew install node@24)',
   );
 }
 

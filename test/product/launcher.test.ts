@@ -146,12 +146,20 @@ describe('on an old Node', () => {
     expect(JSON.parse(stdout)).toMatchObject({ node: process.versions.node, launcher, args: ['status', '--exit', '7'] });
   });
 
-  test('CL-91 without one: says what it needs and how to get it', () => {
+  test.skipIf(process.platform === 'darwin')('CL-91 without one, in a clone: says what it needs, and that npm ci brings it', () => {
     const { launcher, oldNode, dir } = installed();
+    writeFileSync(path.join(dir, 'package-lock.json'), '{}');
     const { status, stderr } = run('--require', oldNode, launcher, 'status');
     expect(status).toBe(1);
     expect(stderr).toContain('This is Node 18.20.0; OpenClaw Gateway needs 24.15 or newer.');
     expect(stderr).toContain(`Fix: cd ${dir} && npm ci`);
+  });
+
+  test('CL-91 without one, installed as a package: says what to install', () => {
+    const { launcher, oldNode } = installed();
+    const { status, stderr } = run('--require', oldNode, launcher, 'status');
+    expect(status).toBe(1);
+    expect(stderr).toContain('Fix: install Node 24 or newer');
   });
 
   test.runIf(posix)('CL-91 signals go down, and a death by signal comes up', async () => {
