@@ -33,6 +33,8 @@ export interface Agent {
   onRunEvent(listener: (event: RunEvent) => void): Cancel;
   onSessionEvent(listener: (event: SessionEvent) => void): Cancel;
   activeRuns(): number;
+  /** Turns begin from here on, those that an earlier life left waiting first. Once, when the gateway can be reached. */
+  resume(): void;
   /** Stops taking turns, lets running ones finish until `deadlineMs` has passed, then marks them interrupted. Durable on return. */
   drain(deadlineMs: number): Promise<void>;
 }

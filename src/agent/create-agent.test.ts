@@ -558,6 +558,32 @@ describe('a kill', () => {
     ]);
   });
 
+  test('AG-30 a start that ends before it can be reached costs no turn: what waited still waits, in order', async () => {
+    const t = await withProvider({ held: true });
+    try {
+      const turns = [turn('one'), turn('two')];
+      for (const each of turns) await t.agent.send(each);
+      await t.agent.drain(0);
+      await t.crash();
+      const failed = await withProvider({ dir: t.dir, held: true });
+      expect(turns.map(({ runId }) => failed.agent.run(runId)?.status)).toEqual(['queued', 'queued']);
+      await failed.agent.drain(0);
+      failed.agent.resume();
+      await failed.crash();
+      expect(failed.runEvents).toEqual([]);
+
+      await using again = await withProvider({ dir: t.dir, held: true });
+      const sent = turn('three');
+      await again.agent.send(sent);
+      again.agent.resume();
+      for (const { runId } of [...turns, sent]) expect(await again.agent.wait(runId, 5_000)).toMatchObject({ status: 'ok' });
+      const ends = again.runEvents.flatMap((event) => (event.type === 'end' ? event.text : []));
+      expect(ends).toEqual(['You said: one', 'You said: two', 'You said: three']);
+    } finally {
+      fs.rmSync(t.dir, { recursive: true, force: true });
+    }
+  });
+
   test('AG-31 draining lets a run finish, then interrupts it; the queue stays for the next start', async () => {
     const t = await withProvider();
     try {

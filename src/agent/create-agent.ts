@@ -43,7 +43,8 @@ const MAX_PAGE = 1_000;
 
 /**
  * The resident agent. Starting it is cheap: no provider package, no scan, nothing but one query for runs of an earlier
- * life. What was running then is marked interrupted, with its partial text; what was waiting goes on.
+ * life. What was running then is marked interrupted, with its partial text; what was waiting goes on at `resume`, so that
+ * a start that fails after this one costs no turn.
  */
 export async function createAgent(ports: AgentPorts): Promise<Agent> {
   const { store, clock, log, config } = ports;
@@ -60,7 +61,17 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   const runListeners = new Set<(event: RunEvent) => void>();
   const sessionListeners = new Set<(event: SessionEvent) => void>();
   let draining = false;
-  const cancels: Cancel[] = [];
+  const cancels = new Set<Cancel>();
+
+  /** A timer that a drain ends. */
+  function later(ms: number, task: () => void): void {
+    if (draining) return;
+    const cancel = clock.after(ms, () => {
+      cancels.delete(cancel);
+      task();
+    });
+    cancels.add(cancel);
+  }
 
   // ── events ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -163,13 +174,13 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   /** One run, from its turn in the lane to its durable end. Never rejects. */
   async function perform(run: ActiveRun): Promise<void> {
     run.status = 'running';
-    const agent = agentEntry(run.agentId);
-    const session = store.session(run.sessionKey);
-    if (session !== undefined) tellChanged('patch', session);
     const limit = run.request.timeoutMs ?? config.current().timeouts.run;
     const cancel = clock.after(limit, () => stopRun(run, { kind: 'abort', reason: 'timeout' }));
     let outcome: Outcome;
     try {
+      const session = store.session(run.sessionKey);
+      if (session !== undefined) tellChanged('patch', session);
+      const agent = agentEntry(run.agentId);
       if (agent === undefined) outcome = failedOutcome(`The agent "${run.agentId}" is not configured any more.`);
       else {
         // The loop, its tools and the prompt are loaded by the first run and not by the start.
@@ -231,11 +242,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
 
   /** Keeps trying: as long as this is not written, the next start would call the run interrupted. */
   function rewrite(end: RunEnd): void {
-    cancels.push(
-      clock.after(REWRITE_MS, () => {
-        store.finish(end).then(tellWritten, () => rewrite(end));
-      }),
-    );
+    later(REWRITE_MS, () => void store.finish(end).then(tellWritten, () => rewrite(end)));
   }
 
   let guideMade: Promise<ConnectedModel> | undefined;
@@ -461,8 +468,9 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
 
   async function drain(deadlineMs: number): Promise<void> {
     draining = true;
-    lanes.close();
-    for (const cancel of cancels.splice(0)) cancel();
+    lanes.hold();
+    for (const cancel of cancels) cancel();
+    cancels.clear();
     // What has not begun stays queued on disk and goes on at the next start.
     const running = [...active.values()].filter(({ status }) => status === 'running');
     const all = Promise.all(running.map(({ runId }) => ended(runId))).then(() => {});
@@ -506,7 +514,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   // Together, in one commit; what waited behind them goes on only when they are closed.
   await Promise.all(unfinished.flatMap(({ run: record }) => (record.status === 'queued' ? [] : [markInterrupted(record)])));
   for (const { run: record, request } of unfinished) if (record.status === 'queued') enqueue(activate(record, request));
-  cancels.push(clock.after(FIRST_LOOK_MS, () => void local.fresh()));
+  later(FIRST_LOOK_MS, () => void local.fresh());
 
   return {
     send,
@@ -561,6 +569,9 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     onRunEvent: (listener) => subscribe(runListeners, listener),
     onSessionEvent: (listener) => subscribe(sessionListeners, listener),
     activeRuns: () => active.size,
+    resume() {
+      if (!draining) lanes.release();
+    },
     drain,
   };
 }

@@ -49,6 +49,10 @@ export class Lifecycle {
     });
   }
 
+  get isEnding(): boolean {
+    return this.#ending !== undefined;
+  }
+
   get ending(): Ending {
     return this.#ending ?? STOP;
   }

@@ -476,6 +476,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       log.info('config taken over', { paths: changed.map(({ path }) => path) });
     };
 
+    if (!lifecycle.isEnding) agent.resume();
     readiness.setState('running');
     log.info('ready', { version, ms: Math.round(clock.monotonic() - startedAt) });
     const { drainMs } = await lifecycle.ended;

@@ -42,6 +42,8 @@ export interface TestAgentOptions {
   /** An earlier agent's directory. */
   readonly dir?: string;
   readonly ports?: Partial<AgentPorts>;
+  /** No turn begins until `agent.resume()`. */
+  readonly held?: boolean;
   /** Puts something between the agent and its store: a disk that fails. */
   readonly wrapStore?: (store: AgentStore) => AgentStore;
 }
@@ -100,6 +102,7 @@ export async function testAgent(options: TestAgentOptions = {}): Promise<TestAge
     python: async () => ({ found: true, text: '3.12.1' }),
     ...options.ports,
   });
+  if (options.held !== true) agent.resume();
   const runEvents: RunEvent[] = [];
   const sessionEvents: SessionEvent[] = [];
   const watchers = new Set<() => void>();

@@ -1,4 +1,7 @@
-/** Runs jobs: one at a time per lane, in order, and at most so many over all. Between lanes: first come, first served. */
+/**
+ * Runs jobs: one at a time per lane, in order, and at most so many over all. Between lanes: first come, first served.
+ * They are held when made: jobs wait until `release`.
+ */
 export interface Lanes {
   /** Jobs of a lane that have not begun. */
   waiting(lane: string): number;
@@ -8,8 +11,9 @@ export interface Lanes {
   /** Takes a waiting job out; false when it has begun or is unknown. */
   remove(lane: string, id: string): boolean;
   running(): number;
-  /** No further job begins. */
-  close(): void;
+  /** No further job begins until `release`. */
+  hold(): void;
+  release(): void;
 }
 
 interface Job {
@@ -22,7 +26,7 @@ export function createLanes(maxConcurrent: () => number): Lanes {
   const queue: Job[] = [];
   const busy = new Set<string>();
   const perLane = new Map<string, number>();
-  let closed = false;
+  let held = true;
 
   const count = (lane: string, by: number): void => {
     const next = (perLane.get(lane) ?? 0) + by;
@@ -31,7 +35,7 @@ export function createLanes(maxConcurrent: () => number): Lanes {
   };
 
   const pump = (): void => {
-    if (closed) return;
+    if (held) return;
     for (let i = 0; i < queue.length && busy.size < Math.max(1, maxConcurrent()); ) {
       const job = queue[i];
       if (job === undefined || busy.has(job.lane)) {
@@ -64,8 +68,12 @@ export function createLanes(maxConcurrent: () => number): Lanes {
       return true;
     },
     running: () => busy.size,
-    close() {
-      closed = true;
+    hold() {
+      held = true;
+    },
+    release() {
+      held = false;
+      pump();
     },
   };
 }
