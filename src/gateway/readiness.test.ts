@@ -10,7 +10,10 @@ function checked() {
     checks++;
     if (broken !== undefined) throw broken;
   });
-  return { clock, readiness, checks: () => checks, breakIt: (error: Error | undefined) => void (broken = error) };
+  const breakIt = (error: Error | undefined): void => {
+    broken = error;
+  };
+  return { clock, readiness, checks: () => checks, breakIt };
 }
 
 test('WS-18 it is not ready before it runs, nor while it stops, and asks nothing to say so', async () => {
