@@ -2,7 +2,7 @@ import type { Principal } from '../auth/admit.ts';
 import type { Refusal } from '../protocol/errors.ts';
 import type { Protocol } from '../protocol/version.ts';
 
-/** A result that is JSON text already (cached snapshots): spliced into the answer without being parsed again. */
+/** A result, or the payload of an event, that is JSON text already (cached snapshots): spliced into the frame without being parsed again. */
 export class Prebuilt {
   readonly json: string;
   constructor(json: string) {

@@ -1,7 +1,9 @@
+import type { Admitted } from '../auth/admit.ts';
 import { mayReceive } from '../auth/authorize.ts';
 import type { Cancel, Clock } from '../lib/clock.ts';
-import { eventBody } from '../protocol/frames.ts';
+import { eventBodyOfJson } from '../protocol/frames.ts';
 import { LIMITS } from '../protocol/limits.ts';
+import { Prebuilt } from './call.ts';
 import type { Health } from './health.ts';
 import type { Presence } from './presence.ts';
 import type { OpenInfo, WsConnection } from './ws/connection.ts';
@@ -9,6 +11,9 @@ import type { Hub } from './ws/hub.ts';
 
 /** Arrivals and departures within this time are told together: a thousand clients that return at once are one event each, not a thousand. */
 export const TELL_MS = 1_000;
+/** To a crowd it is told less often: the list goes to everybody, so its cost is the square of how many there are. Bytes per ms, ms. */
+const TELL_BYTES_PER_MS = 32 * 1024;
+const TELL_MAX_MS = 30_000;
 
 /** Tells everyone who is here, how the gateway is, and that time passes. */
 export class PresenceLine {
@@ -18,6 +23,8 @@ export class PresenceLine {
   readonly #clock: Clock;
   readonly #timers: Cancel[];
   #telling: Cancel | undefined;
+  /** How long the list was when it was last told. */
+  #told = 0;
   /** Open connections per entry: a device may have several. */
   readonly #open = new Map<string, number>();
 
@@ -40,10 +47,8 @@ export class PresenceLine {
     this.#telling?.();
   }
 
-  join(info: OpenInfo, connection: WsConnection): void {
-    const { connect, admitted } = info;
-    const { client } = connect;
-    const { principal } = admitted;
+  join(info: OpenInfo, admitted: Admitted, connection: WsConnection): void {
+    const { client, principal } = info;
     const host = client.displayName ?? client.id;
     const key = keyOf(info);
     this.#open.set(key, (this.#open.get(key) ?? 0) + 1);
@@ -66,11 +71,11 @@ export class PresenceLine {
     });
     // Clients of protocol 4 expect the list at once, as their first event.
     if (info.protocol === 4 && mayReceive(principal, { scope: 'operator.read' })) {
-      const payload = { presence: this.#presence.list() };
+      const payload = this.#payload();
       connection.event({
         event: 'presence',
         payload,
-        body: eventBody('presence', payload, this.#versions()),
+        body: eventBodyOfJson('presence', payload.json, this.#versions()),
         durability: 'state',
         key: 'presence',
       });
@@ -94,18 +99,25 @@ export class PresenceLine {
     return { presence: this.#presence.version, health: this.#health.version };
   }
 
+  #payload(): Prebuilt {
+    return new Prebuilt(`{"presence":${this.#presence.json()}}`);
+  }
+
   #tellSoon(): void {
-    this.#telling ??= this.#clock.after(TELL_MS, () => {
+    if (this.#telling !== undefined) return;
+    const bytes = this.#hub.size * this.#told;
+    this.#telling = this.#clock.after(Math.min(TELL_MAX_MS, Math.max(TELL_MS, bytes / TELL_BYTES_PER_MS)), () => {
       this.#telling = undefined;
-      const presence = this.#presence.list();
-      this.#hub.broadcast({ event: 'presence', payload: () => ({ presence }), stateVersion: this.#versions(), key: 'presence' });
+      const payload = this.#payload();
+      this.#told = payload.json.length;
+      this.#hub.broadcast({ event: 'presence', payload: () => payload, stateVersion: this.#versions(), key: 'presence' });
     });
   }
 
   #tellHealth(): void {
     this.#hub.broadcast({
       event: 'health',
-      payload: (protocol) => JSON.parse(this.#health.json(protocol)),
+      payload: (protocol) => new Prebuilt(this.#health.json(protocol)),
       stateVersion: this.#versions(),
       key: 'health',
     });
@@ -116,8 +128,7 @@ export class PresenceLine {
  * One entry per device, else per connection: a phone that reconnects is still one phone. What a client says of itself lives apart from
  * what was proven, so that nobody takes a device's place in the list by claiming its id.
  */
-const keyOf = ({ admitted, connect, connId }: OpenInfo): string => {
-  const { deviceId } = admitted.principal;
-  if (deviceId !== undefined) return `device:${deviceId}`;
-  return connect.client.instanceId === undefined ? `connection:${connId}` : `instance:${connect.client.instanceId}`;
+const keyOf = ({ connId, client, principal }: OpenInfo): string => {
+  if (principal.deviceId !== undefined) return `device:${principal.deviceId}`;
+  return client.instanceId === undefined ? `connection:${connId}` : `instance:${client.instanceId}`;
 };

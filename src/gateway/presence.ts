@@ -2,16 +2,18 @@ import type { Clock } from '../lib/clock.ts';
 import type { PresenceEntry } from '../protocol/connect.ts';
 import { LIMITS } from '../protocol/limits.ts';
 
-/** Rebuilding the snapshot more often than this would cost more than the handshakes it belongs to. */
-const SNAPSHOT_MS = 100;
+interface Line {
+  readonly entry: PresenceEntry;
+  /** The entry as JSON: made once, because everyone who arrives is told of all the others twice. */
+  readonly text: string;
+}
 
 /** Who is here. Entries of closed connections stay for a while with reason `disconnect`; the table is bounded. */
 export class Presence {
   readonly #clock: Clock;
   readonly #self: PresenceEntry;
-  readonly #entries = new Map<string, PresenceEntry>();
+  readonly #lines = new Map<string, Line>();
   #version = 1;
-  #json: { text: string; at: number; version: number } | undefined;
 
   constructor(clock: Clock, self: PresenceEntry) {
     this.#clock = clock;
@@ -24,34 +26,40 @@ export class Presence {
   }
 
   set(key: string, entry: PresenceEntry): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
+    this.#lines.delete(key);
+    this.#lines.set(key, { entry, text: JSON.stringify(entry) });
     this.#version++;
-    if (this.#entries.size > LIMITS.presenceEntries) {
-      const oldest = this.#entries.keys().next().value;
-      if (oldest !== undefined) this.#entries.delete(oldest);
+    if (this.#lines.size > LIMITS.presenceEntries) {
+      const oldest = this.#lines.keys().next().value;
+      if (oldest !== undefined) this.#lines.delete(oldest);
     }
   }
 
   leave(key: string): void {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return;
-    this.set(key, { ...entry, reason: 'disconnect', ts: this.#clock.now() });
+    const line = this.#lines.get(key);
+    if (line === undefined) return;
+    this.set(key, { ...line.entry, reason: 'disconnect', ts: this.#clock.now() });
   }
 
   list(): readonly PresenceEntry[] {
-    const oldest = this.#clock.now() - LIMITS.presenceMs;
-    for (const [key, entry] of this.#entries) if (entry.reason === 'disconnect' && entry.ts < oldest) this.#entries.delete(key);
-    return [{ ...this.#self, ts: this.#clock.now() }, ...this.#entries.values()];
+    this.#forget();
+    return [this.#own(), ...[...this.#lines.values()].map(({ entry }) => entry)];
   }
 
-  /** `list()` as JSON. Under a storm of handshakes it may be up to 100 ms old; the `presence` event that follows is not. */
+  /** `list()` as JSON. */
   json(): string {
-    const now = this.#clock.monotonic();
-    const cached = this.#json;
-    if (cached !== undefined && (cached.version === this.#version || now - cached.at < SNAPSHOT_MS)) return cached.text;
-    const text = JSON.stringify(this.list());
-    this.#json = { text, at: now, version: this.#version };
-    return text;
+    this.#forget();
+    let text = `[${JSON.stringify(this.#own())}`;
+    for (const line of this.#lines.values()) text += `,${line.text}`;
+    return `${text}]`;
+  }
+
+  #own(): PresenceEntry {
+    return { ...this.#self, ts: this.#clock.now() };
+  }
+
+  #forget(): void {
+    const oldest = this.#clock.now() - LIMITS.presenceMs;
+    for (const [key, { entry }] of this.#lines) if (entry.reason === 'disconnect' && entry.ts < oldest) this.#lines.delete(key);
   }
 }

@@ -69,7 +69,7 @@ import { type ServerAuth, serverAuth } from './server-auth.ts';
 import { gatewayFacts, nodeRows } from './status-facts.ts';
 import { tryModelSetup } from './try-model-setup.ts';
 import { startHeartbeat } from './ws/heartbeat.ts';
-import { helloText } from './ws/hello.ts';
+import { featuresJson, helloText } from './ws/hello.ts';
 import { Hub } from './ws/hub.ts';
 import { PreauthPool } from './ws/preauth.ts';
 import { WsServer } from './ws/server.ts';
@@ -323,8 +323,10 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       ownership: 'sole',
       selectionRequired: false,
     });
-    const methodNames = [...wireIndex.keys()];
-    const eventNames = EVENTS.map(({ name }) => name);
+    const features = featuresJson(
+      [...wireIndex.keys()],
+      EVENTS.map(({ name }) => name),
+    );
     const preauth = new PreauthPool();
     const ws = new WsServer({
       clock,
@@ -335,13 +337,12 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       newId: () => crypto.randomUUID(),
       admit: (facts, presented) => admit(facts, presented, door),
       stillStands: (principal) => stillStands(principal, door),
-      hello: (id, { connId, protocol, admitted }) =>
-        helloText(id, protocol, connId, admitted.principal, helloAuth(admitted, protocol), {
+      hello: (id, { connId, protocol, principal }, admitted) =>
+        helloText(id, protocol, connId, principal, helloAuth(admitted, protocol), {
           version,
           buildId: BUILD_ID,
           bootId,
-          methods: methodNames,
-          events: eventNames,
+          features,
           uptimeMs: Math.round(clock.monotonic() - startedAt),
           presenceJson: presence.json(),
           healthJson: health.json(protocol),
@@ -353,7 +354,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
           authMode: policy.current().mode,
           configHash: snapshot.hash,
         }),
-      onOpen: (info, connection) => presenceLine.join(info, connection),
+      onOpen: (info, admitted, connection) => presenceLine.join(info, admitted, connection),
       onClose: (info) => presenceLine.leave(info),
     });
     const presenceLine = new PresenceLine(presence, health, hub, clock);

@@ -108,5 +108,10 @@ export function eventBody(event: string, payload: unknown, stateVersion?: StateV
   );
   return text.slice(0, -1);
 }
+/** The same from a payload that is JSON text already. */
+export function eventBodyOfJson(event: string, payloadJson: string, stateVersion?: StateVersion): string {
+  const versions = stateVersion === undefined ? '' : `,"stateVersion":${JSON.stringify(stateVersion)}`;
+  return `{"type":"event","event":${JSON.stringify(event)},"payload":${payloadJson}${versions}`;
+}
 export const withSeq = (body: string, seq: number): string => `${body},"seq":${seq}}`;
 export const withoutSeq = (body: string): string => `${body}}`;

@@ -22,11 +22,12 @@ import type { PreauthPool, Unadmitted } from './preauth.ts';
 /** After our close frame a peer has this long to answer it; then the socket is cut. */
 export const CLOSE_GRACE_MS = 2_000;
 
+/** What is kept of a connection as long as it is open. Not `connect` itself: that holds what it was let in with. */
 export interface OpenInfo {
   readonly connId: string;
   readonly protocol: Protocol;
-  readonly connect: ConnectParams;
-  readonly admitted: Admitted;
+  readonly client: ConnectParams['client'];
+  readonly principal: Principal;
 }
 
 export interface ConnectionPorts {
@@ -40,19 +41,27 @@ export interface ConnectionPorts {
   /** Whether what let it in still holds, asked in the tick in which it joined the hub. */
   readonly stillStands: (principal: Principal) => boolean;
   /** The text of hello-ok for who was admitted. */
-  readonly hello: (requestId: string, info: OpenInfo) => string;
+  readonly hello: (requestId: string, info: OpenInfo, admitted: Admitted) => string;
   /** Called after hello-ok was written and the connection is in the hub. */
-  readonly onOpen: (info: OpenInfo, connection: WsConnection) => void;
+  readonly onOpen: (info: OpenInfo, admitted: Admitted, connection: WsConnection) => void;
   readonly onClose: (info: OpenInfo) => void;
 }
 
 /** Fields exist only where they have meaning; a connection is never half of two states. */
 type State =
-  | { readonly at: 'awaiting-hello'; readonly nonce: string; readonly cancelDeadline: Cancel; readonly pooled: Unadmitted }
+  | {
+      readonly at: 'awaiting-hello';
+      readonly facts: ConnectionFacts;
+      readonly nonce: string;
+      readonly cancelDeadline: Cancel;
+      readonly pooled: Unadmitted;
+    }
   /** The door is looking at `connect`. Still counted as unadmitted. */
   | { readonly at: 'admitting'; readonly cancelDeadline: Cancel; readonly pooled: Unadmitted }
   | { readonly at: 'open'; readonly info: OpenInfo; wrongRoleCalls: number }
   | { readonly at: 'closing' };
+
+const NO_CAPS: ReadonlySet<string> = new Set();
 
 /** One WebSocket, from its challenge to its close. */
 export class WsConnection implements Receiver, Pingable {
@@ -60,15 +69,13 @@ export class WsConnection implements Receiver, Pingable {
   readonly subscriptions: Subscriptions = { sessions: false, messages: new Set(), all: false };
   missed = 0;
   readonly #ws: WebSocket;
-  readonly #facts: ConnectionFacts;
   readonly #ports: ConnectionPorts;
   readonly #outbox: Outbox;
   #state: State;
-  #caps: ReadonlySet<string> = new Set();
+  #caps = NO_CAPS;
 
   constructor(ws: WebSocket, socket: Duplex, facts: ConnectionFacts, addressKey: string, ports: ConnectionPorts) {
     this.#ws = ws;
-    this.#facts = facts;
     this.#ports = ports;
     this.connId = ports.newId();
     this.#outbox = new Outbox(ws, socket, () => this.close(CLOSE.policy, 'slow consumer'));
@@ -76,6 +83,7 @@ export class WsConnection implements Receiver, Pingable {
     const pooled: Unadmitted = { address: addressKey, drop: () => this.#cut('pushed out by newer connections') };
     this.#state = {
       at: 'awaiting-hello',
+      facts,
       nonce,
       pooled,
       // Clients know this close: 1000 without a reason.
@@ -96,7 +104,7 @@ export class WsConnection implements Receiver, Pingable {
     return this.#open().info.protocol;
   }
   get principal(): Principal {
-    return this.#open().info.admitted.principal;
+    return this.#open().info.principal;
   }
   get caps(): ReadonlySet<string> {
     return this.#caps;
@@ -179,7 +187,7 @@ export class WsConnection implements Receiver, Pingable {
       return;
     }
     this.#state = { at: 'admitting', cancelDeadline: state.cancelDeadline, pooled: state.pooled };
-    this.#hello(frame.value, state.nonce).catch((thrown: unknown) => {
+    this.#hello(frame.value, state.facts, state.nonce).catch((thrown: unknown) => {
       this.#ports.log.error('the door failed', { cause: messageOf(thrown) });
       this.#refuse(
         frame.value.id,
@@ -189,7 +197,7 @@ export class WsConnection implements Receiver, Pingable {
     });
   }
 
-  async #hello(frame: RequestFrame, nonce: string): Promise<void> {
+  async #hello(frame: RequestFrame, facts: ConnectionFacts, nonce: string): Promise<void> {
     const parsed = parseParams(connectParams, frame.params);
     if (!parsed.ok) {
       this.#refuse(frame.id, { code: 'INVALID_REQUEST', message: `invalid connect params: ${parsed.error}` }, CLOSE.policy);
@@ -208,7 +216,7 @@ export class WsConnection implements Receiver, Pingable {
       this.#refuse(frame.id, { code: 'INVALID_REQUEST', message: 'protocol mismatch', details }, CLOSE.protocol);
       return;
     }
-    const admission = await this.#ports.admit(this.#facts, { transport: 'ws', protocol, connect, nonce });
+    const admission = await this.#ports.admit(facts, { transport: 'ws', protocol, connect, nonce });
     const state = this.#state;
     // It left, or its time ran out, while the door was looking.
     if (state.at !== 'admitting') return;
@@ -218,18 +226,18 @@ export class WsConnection implements Receiver, Pingable {
     }
     state.cancelDeadline();
     this.#ports.preauth.remove(state.pooled);
-    const info: OpenInfo = { connId: this.connId, protocol, connect, admitted: admission };
+    const info: OpenInfo = { connId: this.connId, protocol, client: connect.client, principal: admission.principal };
     this.#state = { at: 'open', info, wrongRoleCalls: 0 };
-    this.#caps = new Set(connect.caps ?? []);
+    if (connect.caps !== undefined && connect.caps.length > 0) this.#caps = new Set(connect.caps);
     raiseLimit(this.#ws);
-    this.#outbox.text(this.#ports.hello(frame.id, info));
+    this.#outbox.text(this.#ports.hello(frame.id, info, admission));
     this.#ports.hub.add(this);
     // What was revoked while the door was looking would otherwise be missed: from here on the hub's list is what revocation closes.
     if (!this.#ports.stillStands(admission.principal)) {
       this.close(CLOSE.revoked, 'credential revoked');
       return;
     }
-    this.#ports.onOpen(info, this);
+    this.#ports.onOpen(info, admission, this);
   }
 
   #refuse(id: string, error: WireError, code: number, reason: string = error.message): void {
@@ -253,14 +261,14 @@ export class WsConnection implements Receiver, Pingable {
       this.#outbox.text(errorText(frame.value.id, { code: 'INVALID_REQUEST', message: 'connect is only valid as the first request' }));
       return;
     }
-    const { connect, admitted } = state.info;
+    const { connId, protocol, client, principal } = state.info;
     const call = {
-      connId: this.connId,
-      protocol: state.info.protocol,
-      principal: admitted.principal,
-      clientId: connect.client.id,
-      clientMode: connect.client.mode,
-      clientLabel: connect.client.displayName ?? connect.client.id,
+      connId,
+      protocol,
+      principal,
+      clientId: client.id,
+      clientMode: client.mode,
+      clientLabel: client.displayName ?? client.id,
       subscriptions: this.subscriptions,
     };
     const outcome = dispatch(this.#ports.dispatch, frame.value, bytes, call, (answer) => this.#outbox.text(answer));

@@ -1,13 +1,12 @@
 import { expect, test } from 'vitest';
 import { OPERATOR_SCOPES, type Scope } from '../../protocol/scopes.ts';
-import { type HelloFacts, helloText } from './hello.ts';
+import { featuresJson, type HelloFacts, helloText } from './hello.ts';
 
 const FACTS: HelloFacts = {
   version: '1.2.3',
   buildId: 'build',
   bootId: 'boot',
-  methods: ['health'],
-  events: ['tick'],
+  features: featuresJson(['health'], ['tick']),
   uptimeMs: 5,
   presenceJson: '[{"host":"somebody","ts":1}]',
   healthJson: '{"ok":true}',

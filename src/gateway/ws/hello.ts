@@ -8,8 +8,8 @@ export interface HelloFacts {
   readonly version: string;
   readonly buildId: string;
   readonly bootId: string;
-  readonly methods: readonly string[];
-  readonly events: readonly string[];
+  /** See `featuresJson`. */
+  readonly features: Readonly<Record<Protocol, string>>;
   readonly uptimeMs: number;
   readonly presenceJson: string;
   readonly healthJson: string;
@@ -23,6 +23,11 @@ export interface HelloFacts {
 }
 
 const ATTACHMENTS = { maxBytes: 19_464_192, maxImageBytes: 6_291_456 };
+
+/** What a client may call and hear, as JSON text: the same for everyone, so it is made once. */
+export function featuresJson(methods: readonly string[], events: readonly string[]): Record<Protocol, string> {
+  return { 3: JSON.stringify({ methods, events }), 4: JSON.stringify({ methods, events, capabilities: [] }) };
+}
 
 /**
  * The text of hello-ok in the shape of the negotiated protocol. Presence, paths and auth mode follow the scopes of
@@ -44,10 +49,6 @@ export function helloText(
     type: 'hello-ok',
     protocol,
     server: protocol === 3 ? { version, connId } : { version, buildId, bootId, connId },
-    features:
-      protocol === 3
-        ? { methods: facts.methods, events: facts.events }
-        : { methods: facts.methods, events: facts.events, capabilities: [] },
   };
   const defaults = facts.sessionDefaults;
   const rest = {
@@ -76,6 +77,6 @@ export function helloText(
   };
   // Spliced, not nested: presence and health are text already, and a handshake must not serialise two hundred entries.
   const snapshot = `"snapshot":{"presence":${reads ? facts.presenceJson : '[]'},"health":${facts.healthJson},${JSON.stringify(rest).slice(1)}`;
-  const payload = `${JSON.stringify(head).slice(0, -1)},${snapshot},${JSON.stringify(tail).slice(1)}`;
+  const payload = `${JSON.stringify(head).slice(0, -1)},"features":${facts.features[protocol]},${snapshot},${JSON.stringify(tail).slice(1)}`;
   return `{"type":"res","id":${JSON.stringify(id)},"ok":true,"payload":${payload}}`;
 }

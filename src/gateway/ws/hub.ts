@@ -2,9 +2,9 @@ import type { Principal } from '../../auth/admit.ts';
 import { mayReceive } from '../../auth/authorize.ts';
 import type { EventDescriptor } from '../../protocol/define.ts';
 import { EVENTS, type EventName } from '../../protocol/events.ts';
-import { eventBody, type StateVersion } from '../../protocol/frames.ts';
+import { eventBody, eventBodyOfJson, type StateVersion } from '../../protocol/frames.ts';
 import type { Protocol } from '../../protocol/version.ts';
-import type { Subscriptions } from '../call.ts';
+import { Prebuilt, type Subscriptions } from '../call.ts';
 import type { OutEvent } from './outbox.ts';
 
 /** One open connection, WebSocket or admin socket, as the hub sees it. */
@@ -20,7 +20,10 @@ export interface Receiver {
 
 export interface Broadcast {
   readonly event: EventName;
-  /** Payload per protocol; undefined: that protocol does not get it. Called at most once per protocol, however many receivers there are. */
+  /**
+   * Payload per protocol, `Prebuilt` where it is JSON text already; undefined: that protocol does not get it. Called at most once per
+   * protocol, however many receivers there are.
+   */
   readonly payload: (protocol: Protocol) => unknown;
   readonly stateVersion?: StateVersion;
   /** Beyond the event's own scope. */
@@ -82,7 +85,10 @@ export class Hub {
 const outEvent = (broadcast: Broadcast, descriptor: EventDescriptor, payload: unknown): OutEvent => ({
   event: broadcast.event,
   payload,
-  body: eventBody(broadcast.event, payload, broadcast.stateVersion),
+  body:
+    payload instanceof Prebuilt
+      ? eventBodyOfJson(broadcast.event, payload.json, broadcast.stateVersion)
+      : eventBody(broadcast.event, payload, broadcast.stateVersion),
   durability: broadcast.droppable === true ? 'ephemeral' : descriptor.durability,
   ...(broadcast.key === undefined ? {} : { key: broadcast.key }),
   ...(broadcast.join === undefined ? {} : { join: broadcast.join }),

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import type { ConnectionFacts } from '../../auth/facts.ts';
 import { ingressOf } from '../../auth/ingress.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -27,10 +27,14 @@ export class WsServer {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, facts: ConnectionFacts): void {
-    this.#server.handleUpgrade(request, socket, head, (ws) => {
-      const connection = new WsConnection(ws, socket, facts, ingressOf(facts).key, this.#ports);
-      this.#connections.add(connection);
-      ws.on('close', () => this.#connections.delete(connection));
-    });
+    this.#server.handleUpgrade(request, socket, head, (ws) =>
+      this.#add(new WsConnection(ws, socket, facts, ingressOf(facts).key, this.#ports), ws),
+    );
+  }
+
+  /** Apart from `upgrade`, so that the listener, which lives as long as the connection, does not hold what the upgrade needed. */
+  #add(connection: WsConnection, ws: WebSocket): void {
+    this.#connections.add(connection);
+    ws.on('close', () => this.#connections.delete(connection));
   }
 }

@@ -23,7 +23,7 @@ export function upgradeHandler(
 ): (request: IncomingMessage, socket: Duplex, head: Buffer, listener: ListenerFacts) => void {
   return (request, socket, head, listener) => {
     // Without a listener, an error of the raw socket (a reset during the handshake) would end the process.
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroy);
     if (!ports.isOpen()) return refuse(socket, 503, 'Service Unavailable', 'the gateway is stopping');
     const read = factsOf(request, listener, ports.policy(), ports.peers);
     if (!read.ok) return refuse(socket, read.error.status, 'Bad Request', read.error.message);
@@ -42,6 +42,11 @@ export function upgradeHandler(
         socket.destroy();
       });
   };
+}
+
+/** Not a closure: it stays with the connection for life, and would hold the request. */
+function destroy(this: Duplex): void {
+  this.destroy();
 }
 
 function refuse(socket: Duplex, status: number, reason: string, message: string): void {
