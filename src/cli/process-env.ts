@@ -11,7 +11,7 @@ export function processCliEnv(): CliEnv {
   return {
     vars: processEnv(),
     stdout: writer(() => process.stdout),
-    stderr: writer(() => process.stderr),
+    stderr: writer(quietStderr),
     stdin: reader,
     clock: systemClock,
     doors: {
@@ -35,6 +35,13 @@ export function processCliEnv(): CliEnv {
     },
   };
 }
+
+let stderr: NodeJS.WriteStream | undefined;
+/** When nobody reads it any more there is nowhere to say so. */
+const quietStderr = (): NodeJS.WriteStream => {
+  stderr ??= process.stderr.on('error', () => {});
+  return stderr;
+};
 
 function writer(stream: () => NodeJS.WriteStream): Writer {
   return {

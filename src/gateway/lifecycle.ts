@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
-import type { UserError } from '../lib/errors.ts';
+import { messageOf, type UserError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -15,6 +15,7 @@ export interface Ending {
 }
 
 const STOP: Ending = { outcome: { kind: 'stop', code: 0 }, reason: 'gateway stopping', drainMs: DRAIN_MS };
+const FAILED: Ending = { ...STOP, outcome: { kind: 'stop', code: 1 }, drainMs: 0 };
 const RESTART: Ending = { outcome: { kind: 'restart' }, reason: 'gateway restarting', drainMs: RESTART_DRAIN_MS };
 
 export interface LifecyclePorts {
@@ -89,6 +90,14 @@ export class Lifecycle {
     }
   }
 
+  /** Ends at once, in order, as a failure. */
+  fail(why: string): void {
+    this.#ports.log.error('stopping: something failed that nobody expected', { why });
+    if (this.#ending === undefined) return this.#finish(FAILED);
+    this.#ending = FAILED;
+    this.#hurry();
+  }
+
   restart(why: string): void {
     if (this.#ending !== undefined) return;
     this.#ports.log.info('restarting', { why });
@@ -96,9 +105,14 @@ export class Lifecycle {
   }
 
   async #restartIfItMay(why: string): Promise<void> {
-    const problem = await this.#ports.restartProblem();
-    if (problem === undefined) this.restart(why);
-    else this.#ports.log.error(`not restarted: ${problem.message}`, { why, ...(problem.fix !== undefined && { fix: problem.fix }) });
+    const { log, restartProblem } = this.#ports;
+    try {
+      const problem = await restartProblem();
+      if (problem === undefined) this.restart(why);
+      else log.error(`not restarted: ${problem.message}`, { why, ...(problem.fix !== undefined && { fix: problem.fix }) });
+    } catch (thrown) {
+      log.error('not restarted: whether it would come up again cannot be told', { why, cause: messageOf(thrown) });
+    }
   }
 
   #finish(ending: Ending): void {

@@ -1,5 +1,6 @@
-import type { Server } from 'node:net';
+import type { Server } from 'node:http';
 import type { Cancel, Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { type BindPlan, type BindWish, planBind } from '../net/bind.ts';
@@ -32,6 +33,8 @@ export class Listeners {
   readonly #ports: ListenersPorts;
   #wish: Omit<BindWish, 'interfaces'>;
   #listening: Listening | undefined;
+  /** Also those that take nothing new any more, as long as they have connections. */
+  readonly #servers = new Set<Server>();
   #hosts: readonly string[] = [];
   #state: ListenState = { state: 'off' };
   #stopFollowing: Cancel = () => {};
@@ -68,6 +71,14 @@ export class Listeners {
     this.#state = { state: 'off' };
   }
 
+  /**
+   * Cuts the HTTP connections that are left. Node no longer looks at the time limits of a closed server: a caller that never sends
+   * its request would keep the process for ever.
+   */
+  cut(): void {
+    for (const server of this.#servers) server.closeAllConnections();
+  }
+
   async #open(plan: BindPlan): Promise<Result<ListenState, ListenFailure>> {
     if (plan.kind === 'wait') {
       this.#hosts = [];
@@ -75,12 +86,19 @@ export class Listeners {
       return ok(this.#state);
     }
     if (plan.kind === 'refuse') throw new Error(`a refused plan came past the guards: ${plan.why}`);
-    const opened = await listen({ addresses: plan.addresses, port: plan.port, serverFor: this.#ports.serverFor });
+    const made: Server[] = [];
+    const serverFor = (): Server => {
+      const server = this.#ports.serverFor();
+      made.push(server);
+      return server;
+    };
+    const opened = await listen({ addresses: plan.addresses, port: plan.port, serverFor });
     if (!opened.ok) {
       this.#state = { state: 'failed', why: opened.error.message };
       return err(opened.error);
     }
     this.#listening = opened.value;
+    for (const server of made) if (server.listening) this.#keep(server);
     this.#hosts = plan.addresses.map(({ host }) => host);
     for (const { message } of opened.value.missing) this.#ports.log.warn(message);
     // The port that was drawn stays ours when the address changes.
@@ -89,6 +107,13 @@ export class Listeners {
     this.#state = state;
     this.#ports.onActive(state);
     return ok(state);
+  }
+
+  #keep(server: Server): void {
+    this.#servers.add(server);
+    server.once('close', () => this.#servers.delete(server));
+    // A connection that could not be taken, e.g. because there are no file descriptors left. The next one may be.
+    server.on('error', (error) => this.#ports.log.error('a connection could not be taken', { cause: messageOf(error) }));
   }
 
   #follow(): void {

@@ -20,7 +20,7 @@ import { configView } from '../config/redact.ts';
 import { prepareSocketPath } from '../config/socket-path.ts';
 import { watchConfig } from '../config/watch.ts';
 import { BUILD_ID, VERSION } from '../lib/build-info.ts';
-import { systemClock } from '../lib/clock.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
 import { ok, type Result } from '../lib/result.ts';
 import { listenUnix } from '../net/listen-unix.ts';
@@ -67,6 +67,7 @@ import { Readiness } from './readiness.ts';
 import { factsPolicyOf, importEarlierDevices, selfCheck, selfPresence, userName } from './self.ts';
 import { type ServerAuth, serverAuth } from './server-auth.ts';
 import { gatewayFacts, nodeRows } from './status-facts.ts';
+import { catchStrayErrors } from './stray-errors.ts';
 import { tryModelSetup } from './try-model-setup.ts';
 import { startHeartbeat } from './ws/heartbeat.ts';
 import { featuresJson, helloText } from './ws/hello.ts';
@@ -175,9 +176,15 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     // From the moment there is something to close: a stop that comes while it starts is a stop all the same.
     const lifecycle = new Lifecycle({ clock, log, restartProblem });
     lifecycle.listen();
+    closing.push(catchStrayErrors({ process, log, fail: (why) => lifecycle.fail(why) }));
     closing.push(() => lifecycle.unlisten());
-    for (const { path, message } of snapshot.warnings) log.warn(`config: ${path} ${message}`);
-    for (const message of [...auth.warnings, ...agentSlice.warnings]) log.warn(message);
+    let factsPolicy = factsPolicyOf(snapshot);
+    const warnOfSettings = (): void => {
+      for (const { path, message } of snapshot.warnings) log.warn(`config: ${path} ${message}`);
+      for (const message of [...auth.warnings, ...agentSlice.warnings]) log.warn(message);
+      for (const { message } of factsPolicy.origins.warnings) log.warn(message);
+    };
+    warnOfSettings();
 
     // State.
     const db = must(await openDatabase(paths.dbPath, { schemas: SCHEMAS, clock }));
@@ -360,9 +367,12 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const presenceLine = new PresenceLine(presence, health, hub, clock);
     closing.push(() => presenceLine.stop());
     const peers = { read: peerUidReader(), ownUid: process.getuid?.() };
-    let factsPolicy = factsPolicyOf(snapshot);
     const readiness = new Readiness(clock, () => selfCheck(paths.socketPath));
-    db.onHealth(() => readiness.forget());
+    db.onHealth((now) => {
+      readiness.forget();
+      if (now.state === 'ok') log.info('the database takes writes again');
+      else log.error(now.problem.message, { fix: now.problem.fix });
+    });
     let open = true;
     const underWay = new RequestsUnderWay();
     const server = httpServers({
@@ -393,7 +403,10 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
         }
       },
     });
-    closing.push(() => listeners.close());
+    closing.push(() => {
+      listeners.close();
+      listeners.cut();
+    });
     const listening = await listeners.start();
     if (!listening.ok)
       throw new UserError(listening.error.code, `${listening.error.message}.`, {
@@ -451,7 +464,10 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
           .catch((thrown: unknown) => log.error('the changed config was not taken over', { cause: messageOf(thrown) }));
       },
     });
-    closing.push(() => watch.stop());
+    closing.push(() => {
+      watch.stop();
+      return applying;
+    });
     const applyConfig = async (next: ConfigSnapshot): Promise<void> => {
       // Against what runs, not against the text before: that one may have been refused.
       const changed = changedPaths(snapshot, next);
@@ -474,10 +490,13 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       factsPolicy = factsPolicyOf(next);
       knownSecrets();
       tellAgent();
+      warnOfSettings();
       log.info('config taken over', { paths: changed.map(({ path }) => path) });
     };
 
     if (!lifecycle.isEnding) agent.resume();
+    // What was edited while it started was not watched yet.
+    void watch.reload();
     readiness.setState('running');
     log.info('ready', { version, ms: Math.round(clock.monotonic() - startedAt) });
     const { drainMs } = await lifecycle.ended;
@@ -498,7 +517,12 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
         restartExpectedMs === null && protocol === 4 ? { reason: ending.reason } : { reason: ending.reason, restartExpectedMs },
     });
     for (const connection of [...ws.connections()]) connection.close(CLOSE.restart, 'service restart');
-    await within(clock, CLOSE_LIMIT_MS, lifecycle.hurried, allClosed(ws, clock));
+    await within(
+      clock,
+      CLOSE_LIMIT_MS,
+      lifecycle.hurried,
+      allGone(clock, () => ws.isEmpty && underWay.size === 0),
+    );
     const { outcome } = lifecycle.ending;
     log.info('stopped', { outcome: outcome.kind });
     return outcome;
@@ -513,7 +537,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
   }
 }
 
-/** Clients have this long to answer the close frame. */
+/** Clients have this long to answer the close frame, and to read the rest of an answer. */
 const CLOSE_LIMIT_MS = 5_000;
 /** Runs that are stopped have this long to end and to be written. */
 const INTERRUPT_LIMIT_MS = 5_000;
@@ -524,10 +548,9 @@ const must = <T>(result: Result<T, { readonly message: string; readonly code: st
   throw result.error instanceof UserError ? result.error : new UserError(result.error.code, `${result.error.message}.`);
 };
 
-/** Resolves when no WebSocket is left, or never when one stays: its caller has a deadline. */
-const allClosed = (ws: WsServer, clock: { every(ms: number, task: () => void): () => void }): Promise<void> =>
+/** Resolves when nobody is left, or never when one stays: its caller has a deadline. */
+const allGone = (clock: Clock, isEmpty: () => boolean): Promise<void> =>
   new Promise((resolve) => {
-    const isEmpty = (): boolean => [...ws.connections()].length === 0;
     if (isEmpty()) return resolve();
     const cancel = clock.every(20, () => {
       if (!isEmpty()) return;

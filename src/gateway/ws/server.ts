@@ -26,6 +26,10 @@ export class WsServer {
     return this.#connections;
   }
 
+  get isEmpty(): boolean {
+    return this.#connections.size === 0;
+  }
+
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, facts: ConnectionFacts): void {
     this.#server.handleUpgrade(request, socket, head, (ws) =>
       this.#add(new WsConnection(ws, socket, facts, ingressOf(facts).key, this.#ports), ws),
