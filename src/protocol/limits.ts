@@ -24,6 +24,8 @@ export const LIMITS = {
   presenceEntries: 200,
   /** Close reasons are cut to this many bytes of UTF-8 (RFC 6455 allows 123). */
   closeReasonBytes: 120,
+  /** Calls of one principal that wait for a run to end, over all its connections; another one is told to come back. */
+  waitingCalls: 2_048,
   /** Wrong-role calls on one connection before it is closed. */
   unauthorizedCalls: 10,
   historyBytes: 6 * 1024 * 1024,

@@ -11,6 +11,7 @@ import type { Call, Handler } from '../call.ts';
 import { historyQuery, historyResult, startupResult } from '../events/history-shape.ts';
 import { chatMetadataResult } from '../events/model-shape.ts';
 import { runErrorText } from '../events/run-error-text.ts';
+import { WaitingCalls } from '../waiting-calls.ts';
 import { modelDefaults } from './model-defaults.ts';
 import { sessionOf } from './session-of.ts';
 import { isStopPhrase } from './stop-phrases.ts';
@@ -23,6 +24,7 @@ const thinkingLevel = (text: string | undefined): ThinkingLevel | undefined =>
 const ATTACHMENT_BYTES = 5_000_000;
 
 export function chatHandlers(agent: Agent, clock: Clock) {
+  const waiting = new WaitingCalls();
   const history = (protocol: Protocol, key: string, params: HistoryParams): JsonObject => {
     const page = agent.transcript(key, historyQuery(protocol, params));
     return historyResult(protocol, page, params, agent.session(key), modelDefaults(agent), clock.now());
@@ -100,12 +102,14 @@ export function chatHandlers(agent: Agent, clock: Clock) {
       const { runId } = outcome;
       const accepted = { runId, status: 'accepted', acceptedAt: agent.run(runId)?.acceptedAt ?? 0 };
       call.more(call.protocol === 3 ? accepted : { ...accepted, sessionKey, agentId: sessionKey.split(':')[1] });
-      const run = await agent.wait(runId, MAX_WAIT_MS);
+      const run = await waiting.during(call.principal.id, () => agent.wait(runId, MAX_WAIT_MS));
+      if (isRefusal(run)) return run;
       return run === undefined ? refuse('AGENT_TIMEOUT', `run ${runId} has not ended`, { retryable: true }) : agentResult(run);
     },
 
-    'agent.wait': async (params: ParamsOf<typeof wire.agentWait>) => {
-      const run = await agent.wait(params.runId, params.timeoutMs ?? 30_000);
+    'agent.wait': async (params: ParamsOf<typeof wire.agentWait>, call) => {
+      const run = await waiting.during(call.principal.id, () => agent.wait(params.runId, params.timeoutMs ?? 30_000));
+      if (isRefusal(run)) return run;
       if (run === undefined || run.status === 'queued' || run.status === 'running') return { runId: params.runId, status: 'timeout' };
       return {
         runId: params.runId,
