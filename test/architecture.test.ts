@@ -18,7 +18,8 @@ const FEATURE = ['lib', 'protocol', 'net', 'process'];
 const ROOMS: readonly Room[] = [
   { room: 'lib', may: [], because: 'everybody stands on it; it can stand on nothing' },
   { room: 'protocol', may: ['lib'], because: 'the wire is read by servers, clients and browsers alike' },
-  { room: 'config', may: ['lib', 'protocol/scopes'], because: 'a setting must not depend on the part that obeys it' },
+  { room: 'files', may: ['lib'], because: 'what is private and durable on a disk is the same for everybody' },
+  { room: 'config', may: ['lib', 'files', 'protocol/scopes'], because: 'a setting must not depend on the part that obeys it' },
   { room: 'net', may: ['lib'], because: 'addresses and sockets know nothing of who speaks over them' },
   { room: 'process', may: ['lib'], because: 'starting a program is the same for every feature' },
   {
@@ -34,11 +35,11 @@ const ROOMS: readonly Room[] = [
   { room: 'browser', may: FEATURE, because: 'features meet in gateway/start, never each other' },
   {
     room: 'store',
-    may: ['lib', 'types:auth', 'types:agent', 'types:channels', 'types:nodes', 'types:gateway', 'types:config'],
+    may: ['lib', 'files', 'types:auth', 'types:agent', 'types:channels', 'types:nodes', 'types:gateway', 'types:config'],
     because: 'it serves ports that others declare, so that none of them knows a database',
   },
   { room: 'client', may: ['lib', 'protocol'], because: 'it runs in browsers too' },
-  { room: 'client/node', may: ['lib', 'protocol', 'net', 'client'], because: "a client's own half that needs Node" },
+  { room: 'client/node', may: ['lib', 'files', 'protocol', 'net', 'client'], because: "a client's own half that needs Node" },
   {
     room: 'gateway',
     may: ['lib', 'protocol', 'config', 'net', 'process', 'auth', 'exposure', 'agent', 'channels', 'nodes', 'browser', 'types:store'],
@@ -46,7 +47,22 @@ const ROOMS: readonly Room[] = [
   },
   {
     room: 'gateway/start',
-    may: ['lib', 'protocol', 'config', 'net', 'process', 'auth', 'exposure', 'agent', 'channels', 'nodes', 'browser', 'store', 'gateway'],
+    may: [
+      'lib',
+      'files',
+      'protocol',
+      'config',
+      'net',
+      'process',
+      'auth',
+      'exposure',
+      'agent',
+      'channels',
+      'nodes',
+      'browser',
+      'store',
+      'gateway',
+    ],
     because: 'the composition root: the one page where features meet and get their store',
   },
   {
@@ -108,6 +124,7 @@ const RESERVED: readonly { of: RegExp; for: readonly string[]; because: string }
   {
     of: /^(node:|[^.])/,
     for: [
+      'files',
       'config',
       'net',
       'process',

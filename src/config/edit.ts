@@ -1,3 +1,4 @@
+import { syncDir } from '../files/private-files.ts';
 import { UserError } from '../lib/errors.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { crypto, fs, path } from './builtins.ts';
@@ -269,14 +270,4 @@ function keepOwner(fd: number, file: string): void {
   if (process.getuid?.() !== 0) return;
   const stat = fs.statSync(file, { throwIfNoEntry: false }) ?? fs.statSync(path.dirname(file));
   if (stat.uid !== 0) fs.fchownSync(fd, stat.uid, stat.gid);
-}
-
-function syncDir(dir: string): void {
-  if (process.platform === 'win32') return;
-  const fd = fs.openSync(dir, 'r');
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
 }

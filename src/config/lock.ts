@@ -1,6 +1,6 @@
+import { ensurePrivateDir } from '../files/private-files.ts';
 import { path } from './builtins.ts';
 import type { Paths } from './paths.ts';
-import { ensurePrivateDir } from './private-dir.ts';
 
 const WAIT_MS = 10_000;
 const SQLITE_BUSY = 5;

@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ensurePrivateDir } from '../files/private-files.ts';
 import type { Env } from './env.ts';
 import { expandHome, type PathFlags, type Paths, resolvePaths } from './paths.ts';
-import { ensurePrivateDir } from './private-dir.ts';
 import { prepareSocketPath } from './socket-path.ts';
 
 let home: string;

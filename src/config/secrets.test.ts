@@ -1,11 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the placeholders of the config file
-import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { SecretValue } from '../lib/secret-value.ts';
 import { credentialInputs, secretContext } from './credential-inputs.ts';
 import type { Env } from './env.ts';
-import { keepGeneratedToken, readGeneratedToken } from './generated-token.ts';
+import { makeGeneratedToken, newToken, readGeneratedToken } from './generated-token.ts';
 import { resolveSecret } from './secrets.ts';
 import type { SecretInput } from './spec.ts';
 import { type StateDir, stateDir } from './testing.ts';
@@ -138,12 +138,16 @@ describe('the inputs of the resolver', () => {
     });
   });
 
-  test('CR-8 the generated token: kept once, 0600, found again', async () => {
+  test('CR-8 the generated token has 256 random bits, is made once, 0600, and found again', async () => {
     using state = stateDir();
     expect(await readGeneratedToken(state.paths)).toEqual({ state: 'unset' });
-    expect(keepGeneratedToken(state.paths, 'first')).toBe(true);
-    expect(keepGeneratedToken(state.paths, 'second')).toBe(false);
-    expect(await readGeneratedToken(state.paths)).toEqual({ state: 'value', value: 'first', source: 'the generated token' });
+    expect(makeGeneratedToken(state.paths)).toBe(true);
+    const first = await readGeneratedToken(state.paths);
+    expect(first).toEqual({ state: 'value', value: expect.stringMatching(/^ocg_/), source: 'the generated token' });
+    expect(Buffer.from(first.state === 'value' ? first.value.slice(4) : '', 'base64url').length).toBe(32);
+    expect(makeGeneratedToken(state.paths)).toBe(false);
+    expect(await readGeneratedToken(state.paths)).toEqual(first);
+    expect(new Set(Array.from({ length: 100 }, newToken)).size).toBe(100);
     if (process.platform === 'win32') return;
     expect(statSync(state.paths.tokenPath).mode & 0o777).toBe(0o600);
     expect(statSync(state.paths.gatewayDir).mode & 0o777).toBe(0o700);
@@ -151,10 +155,21 @@ describe('the inputs of the resolver', () => {
     expect(reason(await readGeneratedToken(state.paths))).toContain('chmod 600');
   });
 
+  test('CR-8 a file that holds anything else guards nothing, and is left', async () => {
+    using state = stateDir();
+    mkdirSync(state.paths.gatewayDir, { mode: 0o700 });
+    for (const text of ['', 'changeme', `${newToken()}x`, `${newToken()}\n${newToken()}`]) {
+      writeFileSync(state.paths.tokenPath, text, { mode: 0o600 });
+      expect(reason(await readGeneratedToken(state.paths))).toContain('remove it');
+      expect(makeGeneratedToken(state.paths)).toBe(false);
+      expect(readFileSync(state.paths.tokenPath, 'utf8')).toBe(text);
+    }
+  });
+
   test.skipIf(process.platform === 'win32')('CR-8 a link in its place is not replaced', () => {
     using state = stateDir();
     mkdirSync(state.paths.gatewayDir, { mode: 0o700 });
     symlinkSync(join(state.dir, 'elsewhere'), state.paths.tokenPath);
-    expect(keepGeneratedToken(state.paths, 'x')).toBe(false);
+    expect(makeGeneratedToken(state.paths)).toBe(false);
   });
 });

@@ -1,6 +1,6 @@
+import { ensurePrivateDir, isPrivateDir, writeFileAtomic } from '../files/private-files.ts';
 import { crypto, fs, path } from './builtins.ts';
 import { type Env, envText } from './env.ts';
-import { ensurePrivateDir, isPrivateDir } from './private-dir.ts';
 
 // `sun_path` holds 108 bytes on Linux and 104 on macOS, with the closing NUL.
 const MAX_SOCKET_BYTES = 100;
@@ -50,7 +50,7 @@ export function prepareSocketPath(paths: { readonly gatewayDir: string; readonly
   ensurePrivateDir(paths.gatewayDir);
   if (dir === paths.gatewayDir) return;
   ensurePrivateDir(dir);
-  fs.writeFileSync(path.join(paths.gatewayDir, RECORD), `${paths.socketPath}\n`, { mode: 0o600 });
+  writeFileAtomic(path.join(paths.gatewayDir, RECORD), `${paths.socketPath}\n`);
 }
 
 const digest = (text: string): string => crypto().hash('sha256', text, 'hex').slice(0, 16);

@@ -67,9 +67,9 @@ export function watchConfig(options: WatchOptions): ConfigWatch {
     watch();
     if (news) options.onChange({ snapshot: current, changed });
   };
-  // One after the other, so that an older text never wins over a newer.
+  // One after the other, so that an older text never wins over a newer; after one that threw, too.
   const reload = (): Promise<void> => {
-    running = running.then(read);
+    running = running.then(read, read);
     return running;
   };
   const soon = (): void => {

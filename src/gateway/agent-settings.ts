@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type AgentFileConfig, agentConfig, KEY_VARIABLES } from '../agent/config.ts';
 import type { AgentConfig } from '../agent/ports.ts';
+import { agentList } from '../config/agent-list.ts';
 import { secretContext } from '../config/credential-inputs.ts';
 import type { ConfigSnapshot } from '../config/load.ts';
 import { defaultWorkspace } from '../config/load.ts';
@@ -49,7 +50,7 @@ export async function agentSettings(snapshot: ConfigSnapshot): Promise<AgentSett
   }
   const file: AgentFileConfig = {
     models: { providers },
-    agents: { defaults: config.agents.defaults, list: config.agents.list },
+    agents: { defaults: config.agents.defaults, list: agentList(config.agents) },
     tools: config.tools,
     messages: { queue: { cap: config.messages.queue.cap } },
     ui: { assistant: { name: config.ui.assistant.name, avatar: config.ui.assistant.avatar } },

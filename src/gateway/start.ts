@@ -14,11 +14,13 @@ import { AuthLimiter } from '../auth/rate-limit.ts';
 import { changedPaths, reloadPlan } from '../config/changes.ts';
 import type { Env } from '../config/env.ts';
 import { writeFirstConfig } from '../config/first-run.ts';
+import { makeGeneratedToken, newToken } from '../config/generated-token.ts';
 import { type ConfigSnapshot, loadConfig, problemError } from '../config/load.ts';
 import type { Paths } from '../config/paths.ts';
 import { configView } from '../config/redact.ts';
 import { prepareSocketPath } from '../config/socket-path.ts';
 import { watchConfig } from '../config/watch.ts';
+import { ensurePrivateDir } from '../files/private-files.ts';
 import { BUILD_ID, VERSION } from '../lib/build-info.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
@@ -30,9 +32,7 @@ import type { SessionDefaults } from '../protocol/connect.ts';
 import { EVENTS } from '../protocol/events.ts';
 import { indexMethods, SOCKET_METHODS, WIRE_METHODS } from '../protocol/registry.ts';
 import { OPERATOR_SCOPES } from '../protocol/scopes.ts';
-import { ensurePrivateDir } from '../store/files.ts';
 import { loadGatewayIdentity } from '../store/gateway-identity.ts';
-import { ensureGeneratedToken, newToken } from '../store/generated-token.ts';
 import { takeInstanceLock } from '../store/instance-lock.ts';
 import { AGENT_SCHEMA, createAgentStore } from '../store/sqlite/agent.ts';
 import { AUDIT_SCHEMA, sqliteAudit } from '../store/sqlite/audit.ts';
@@ -137,8 +137,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     /** The same with the token of our own making, where nothing else guards. */
     const complete = async (found: ServerAuth, of: ConfigSnapshot): Promise<ServerAuth> => {
       if (!found.wantsGenerated) return found;
-      const { created } = ensureGeneratedToken(paths.tokenPath);
-      if (created) out.info('made a token for this gateway: openclaw auth token --show prints it');
+      if (makeGeneratedToken(paths)) out.info('made a token for this gateway: openclaw auth token --show prints it');
       return must(await serverAuth(of, explicit));
     };
     auth = await complete(auth, snapshot);

@@ -1,7 +1,7 @@
+import { createFileAtomic, readPrivateFile } from '../files/private-files.ts';
 import { UserError } from '../lib/errors.ts';
 import { isRecord } from '../lib/json.ts';
 import { crypto, path } from './builtins.ts';
-import { createFileAtomic, readPrivateFile } from './files.ts';
 
 /** The gateway's own Ed25519 identity (`gateway.identity.get`). The private half stays behind `sign`. */
 export interface GatewayIdentity {

@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { readPrivateFile, writeFileAtomic } from '../files/private-files.ts';
 import { UserError } from '../lib/errors.ts';
 import { isRecord } from '../lib/json.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { fs, path, sqlite } from './builtins.ts';
-import { readPrivateFile, writeFileAtomic } from './files.ts';
 
 /** Who holds the lock, in their own words. For messages; never a proof (see `lockState`). */
 export interface LockOwner {

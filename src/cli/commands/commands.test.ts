@@ -289,7 +289,7 @@ describe('CL-46 auth', () => {
   });
 
   test('CL-46 token is printed only with --show', async () => {
-    const token = 'f'.repeat(30);
+    const token = `ocg_${'f'.repeat(43)}`;
     writeFileSync(join(dir, 'gateway', 'token'), `${token}\n`, { mode: 0o600 });
     const { t } = here({});
     expect(await t.run('auth', 'token')).toBe(0);
@@ -299,7 +299,7 @@ describe('CL-46 auth', () => {
   });
 
   test('CL-46 dashboard prints no secret', async () => {
-    writeFileSync(join(dir, 'gateway', 'token'), `${'f'.repeat(30)}\n`, { mode: 0o600 });
+    writeFileSync(join(dir, 'gateway', 'token'), `ocg_${'f'.repeat(43)}\n`, { mode: 0o600 });
     const { t } = here({});
     expect(await t.run('dashboard')).toBe(0);
     expect(t.out()).toContain('http://127.0.0.1:18789/');

@@ -1,3 +1,4 @@
+import { createFileAtomic, writeFileAtomic } from '../../files/private-files.ts';
 import { UserError } from '../../lib/errors.ts';
 import { isRecord } from '../../lib/json.ts';
 import type { DeviceKey, StoredToken, TokenStore } from '../credentials.ts';
@@ -35,7 +36,7 @@ export function loadClientDevice(dir: string, options: { readonly create: boolea
     if (!options.create) return undefined;
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
     // Of two first calls at once one wins, and both use its key.
-    write(file, generate(options.nowMs), 'keep');
+    createFileAtomic(file, textOf(generate(options.nowMs)));
     stored = read(file);
     if (stored === undefined) throw broken(file, 'it cannot be read back');
   }
@@ -81,7 +82,7 @@ function tokenStore(file: string): TokenStore {
     const newest = Object.entries(tokens)
       .sort(([, a], [, b]) => b.updatedAtMs - a.updatedAtMs)
       .slice(0, MAX_TOKENS);
-    write(file, { ...stored, tokens: Object.fromEntries(newest) }, 'replace');
+    writeFileAtomic(file, textOf({ ...stored, tokens: Object.fromEntries(newest) }));
   };
   return {
     read: (endpoint, role) => read(file)?.tokens[slot(endpoint, role)],
@@ -139,29 +140,7 @@ function read(file: string): StoredDevice | undefined {
   }
 }
 
-/** Complete or not there at all. `keep` leaves a file that exists already. */
-function write(file: string, stored: StoredDevice, how: 'keep' | 'replace'): void {
-  const fs = process.getBuiltinModule('node:fs');
-  const temporary = `${file}.${process.pid}.${process.hrtime.bigint()}`;
-  const fd = fs.openSync(temporary, 'wx', 0o600);
-  try {
-    fs.writeSync(fd, `${JSON.stringify(stored, undefined, 2)}\n`);
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-  if (how === 'replace') {
-    fs.renameSync(temporary, file);
-    return;
-  }
-  try {
-    fs.linkSync(temporary, file);
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
-  } finally {
-    fs.unlinkSync(temporary);
-  }
-}
+const textOf = (stored: StoredDevice): string => `${JSON.stringify(stored, undefined, 2)}\n`;
 
 const broken = (file: string, why: string): UserError =>
   new UserError('DEVICE_FILE_BROKEN', `${file} is not a device key of this product: ${why}.`, {

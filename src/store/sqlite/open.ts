@@ -1,9 +1,9 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { syncDir } from '../../files/private-files.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import { messageOf, UserError } from '../../lib/errors.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import { fs, path, sqlite } from '../builtins.ts';
-import { syncDir } from '../files.ts';
 import type { Database } from './database.ts';
 import { GroupWriter, type StoreHealth } from './group-writer.ts';
 import { migrate, schemaVersion } from './migrate.ts';

@@ -18,6 +18,17 @@ export function syncDir(dir: string): void {
   }
 }
 
+/** A real directory (no symlink) of this user that nobody else may enter. Where uids do not exist: any directory. */
+export function isPrivateDir(dir: string): boolean {
+  try {
+    const stat = fs.lstatSync(dir);
+    const uid = process.getuid?.();
+    return stat.isDirectory() && (uid === undefined || (stat.uid === uid && (stat.mode & 0o077) === 0));
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Makes `dir` 0700, durable in its parent (which must exist, or is made the same way), and tightens it when it is laxer.
  * Throws `DIR_NOT_OURS` when something else, a symlink too, is in its place or it belongs to another user.

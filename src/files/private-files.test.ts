@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { tempDir } from '../../test/support/temp-dir.ts';
-import { createFileAtomic, ensurePrivateDir, readPrivateFile, writeFileAtomic } from './files.ts';
+import { createFileAtomic, ensurePrivateDir, readPrivateFile, writeFileAtomic } from './private-files.ts';
 
 const mode = (file: string): string => (fs.statSync(file).mode & 0o777).toString(8);
 const posix = test.skipIf(process.platform === 'win32');
