@@ -1,6 +1,7 @@
 import type { Cancel, Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { escapeUnseen } from '../lib/redact.ts';
 import type { AuditEntry, AuditSink } from './ports.ts';
 
 export const AUDIT = {
@@ -125,9 +126,5 @@ function clean<T extends object>(entry: T): T {
   return out as T;
 }
 
-/** Cut to `max` characters, with control and direction characters made visible, so that a name cannot forge a line. */
-export const printable = (text: string, max: number): string =>
-  [...text.slice(0, max * 2)]
-    .slice(0, max)
-    .join('')
-    .replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, (char) => `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
+/** Cut to `max` characters and on one line, so that a name cannot forge another. */
+export const printable = (text: string, max: number): string => escapeUnseen([...text.slice(0, max * 2)].slice(0, max).join(''));

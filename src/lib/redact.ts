@@ -24,16 +24,13 @@ export function redactText(text: string, known: Iterable<string> = []): string {
   return out;
 }
 
-/** One line, printable, bounded: control characters are escaped, so that a client's text cannot forge a line of the log. */
-export function printable(text: string, max: number = FIELD_CHARS): string {
-  const cut = text.length > max ? `${text.slice(0, max)}…(${text.length} chars)` : text;
-  return cut
-    .toWellFormed()
-    .replace(
-      /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-      (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    );
-}
+/** Makes what nobody sees visible: controls, direction marks, characters of no width, halves of a character. */
+export const escapeUnseen = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, (char) => `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
+
+/** One line, printable, bounded, so that a client's text cannot forge a line of the log. */
+export const printable = (text: string, max: number = FIELD_CHARS): string =>
+  escapeUnseen(text.length > max ? `${text.slice(0, max)}…(${text.length} chars)` : text);
 
 /** Fields of a log line: by key and by value, three levels deep; what lies deeper is not for a log. */
 export function redactFields(fields: Readonly<Record<string, unknown>>, known: Iterable<string> = [], depth = 3): Record<string, unknown> {

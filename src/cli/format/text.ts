@@ -3,7 +3,7 @@
  * sequences and other controls would let its author move the cursor, change the title or forge a line. Tabs and line ends stay.
  */
 export function printable(text: string): string {
-  return text.replace(/\r\n?/g, '\n').replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '');
+  return text.replace(/\r\n?/g, '\n').replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '');
 }
 
 /** The same on one line, cut to `max` columns with an ellipsis. */
