@@ -27,12 +27,12 @@ export function tryModelSetup(place: TryModelPlace, model: TryModel, clock: Cloc
         ...plan,
         python: python.ok
           ? { ok: true, ...python.value }
-          : { ok: false, code: python.error.code, message: python.error.message, fix: python.error.fix },
+          : { ok: false, message: python.error.message, ...(python.error.fix !== undefined && { fix: python.error.fix }) },
       };
     },
     install: (onProgress) =>
       alone(async () => {
-        const done = await installTryModel(place, { clock, onProgress: (progress) => onProgress({ ...progress }) });
+        const done = await installTryModel(place, { clock, onProgress });
         if (!done.ok) throw done.error;
         onChange();
         return { status: 'installed', dir: done.value.dir, model: `try/${model.id}` };

@@ -37,7 +37,7 @@ export const run: Run = async (context) => {
       return EXIT.ok;
     }
     const plan = await gateway.call('models.try.plan', {});
-    printPlan(context, plan);
+    printPlan(context, { ...plan });
     if (!flags.on('yes') && !(await confirmed(context))) {
       throw new UserError('NOT_CONFIRMED', 'nothing was done.', { fix: 'openclaw models try --yes' });
     }

@@ -11,8 +11,8 @@ import { sessionOf } from './session-of.ts';
 
 /** The small local model of `openclaw models try`, as a thing to put in place and take away. */
 export interface TryModelSetup {
-  plan(): Promise<Record<string, unknown>>;
-  install(onProgress: (progress: Record<string, unknown>) => void): Promise<Record<string, unknown>>;
+  plan(): Promise<wire.TryPlan>;
+  install(onProgress: (progress: wire.TryProgress) => void): Promise<Record<string, unknown>>;
   remove(): Promise<Record<string, unknown>>;
 }
 

@@ -25,7 +25,27 @@ export const gatewaySelfCheck = defineMethod<{ ok: true; writeMs: number }>()({
   effect: 'write',
   params: nothing,
 });
-export const tryPlan = defineMethod<Record<string, unknown>>()({
+export interface TryPlan {
+  readonly title: string;
+  readonly dir: string;
+  readonly installed: boolean;
+  readonly downloadBytes: number;
+  readonly diskBytes: number;
+  readonly memoryBytes: number;
+  /** The Python that would run it, or why there is none. */
+  readonly python:
+    | { readonly ok: true; readonly version: string }
+    | { readonly ok: false; readonly message: string; readonly fix?: string };
+}
+/** Sent under the id of `models.try.install` until its outcome. */
+export interface TryProgress {
+  /** From 1 to `steps`. */
+  readonly step: number;
+  readonly steps: number;
+  readonly text: string;
+  readonly elapsedMs: number;
+}
+export const tryPlan = defineMethod<TryPlan>()({
   name: 'models.try.plan',
   scope: 'operator.admin',
   effect: 'read',
