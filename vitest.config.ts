@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: 'product',
-          include: ['test/product/**/*.test.ts', 'test/contract/**/*.test.ts'],
+          include: ['test/product/**/*.test.ts', 'test/contract/**/*.test.ts', 'test/fuzz/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
