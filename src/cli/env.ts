@@ -27,6 +27,8 @@ export interface HttpAnswer {
 /** The ways out of this process. */
 export interface Doors {
   readonly openSocket: OpenSocket;
+  /** Fetches what a GET and a WebSocket need, so that its loading is not taken for their latency. */
+  warm(): Promise<void>;
   /** A GET without credentials and without redirects. Rejects with the transport's error. */
   httpGet(url: string, timeoutMs: number): Promise<HttpAnswer>;
   /** Opens a TCP connection and closes it. Rejects with the system's error. */

@@ -1,7 +1,8 @@
 import { type Fault, faultText, refusalCode } from '../client/fault.ts';
 import { UserError } from '../lib/errors.ts';
 import { EXIT } from './exit-codes.ts';
-import { printable } from './format/text.ts';
+import { oneLine, printable } from './format/text.ts';
+import type { Messages } from './i18n.ts';
 import { GatewayError } from './output.ts';
 import type { ResolvedTarget } from './target.ts';
 
@@ -16,123 +17,192 @@ export function targetDetails(target: ResolvedTarget): Record<string, string> {
 }
 
 /** Why a gateway gave no answer, as an error that ends the command with its fix. */
-export function faultError(fault: Fault, target: ResolvedTarget): UserError {
+export function faultError(fault: Fault, target: ResolvedTarget, t: Messages): UserError {
   const details = targetDetails(target);
   const code = refusalCode(fault);
-  if (code !== undefined) {
-    const { fix, exitCode } = refusalFix(code, fault, target);
-    return new GatewayError(code, printable(faultText(fault)), { fix, exitCode, details });
-  }
+  if (code !== undefined && fault.kind === 'refused') return refusal(code, fault, target, t);
   switch (fault.kind) {
     case 'unreachable':
-      return new GatewayError('GATEWAY_UNREACHABLE', `no gateway answers: ${printable(fault.message)}`, {
-        fix: unreachableFix(fault, target),
+      return new GatewayError('GATEWAY_UNREACHABLE', `${t.noGateway} ${unreachableText(fault, target, t)}`, {
+        fix: unreachableFix(fault, target, t),
         exitCode: EXIT.unreachable,
         details,
       });
     case 'timeout':
-      return new GatewayError('GATEWAY_TIMEOUT', faultText(fault), {
-        fix: timeoutFix(fault.stage, target),
+      return new GatewayError('GATEWAY_TIMEOUT', faultLine(fault, t), {
+        fix: timeoutFix(fault.stage, target, t),
         exitCode: EXIT.unreachable,
         details,
       });
     case 'garbled':
       return new GatewayError('NOT_A_GATEWAY', printable(faultText(fault)), {
-        fix: isTunnelLike(target)
-          ? 'Check which program holds that port, or choose another: ssh -N -L 28789:127.0.0.1:18789 user@host'
-          : 'Check the URL',
+        fix: isTunnelLike(target) ? t.fixForeignPort(portOf(target)) : t.fixCheckUrl,
         exitCode: EXIT.unreachable,
         details,
       });
     case 'aborted':
-      return new UserError('INTERRUPTED', 'interrupted', { exitCode: EXIT.interrupted });
+      return new UserError('INTERRUPTED', t.interrupted, { exitCode: EXIT.interrupted });
     default:
-      return new GatewayError('GATEWAY_CLOSED', printable(faultText(fault)), {
-        fix: closedFix(fault),
+      return new GatewayError('GATEWAY_CLOSED', faultLine(fault, t), {
+        fix: closedFix(fault, target, t),
         exitCode: EXIT.unreachable,
         details,
       });
   }
 }
 
+/** Why the connection is not there, in a few words. */
+export function faultLine(fault: Fault, t: Messages): string {
+  switch (fault.kind) {
+    case 'closed':
+      if (fault.code === 1012) return t.faultRestarting;
+      if (fault.code === 4001) return t.faultRevoked;
+      if (fault.reason !== '') return oneLine(t.faultClosed(fault.reason), 200);
+      return t.faultGone;
+    case 'timeout':
+      return t.faultTimeout(fault.ms, fault.stage);
+    case 'offline':
+      return t.faultGone;
+    case 'refused':
+      return refusalText(refusalCode(fault) ?? '', fault, t);
+    default:
+      return printable(faultText(fault));
+  }
+}
+
 const isTunnelLike = (target: ResolvedTarget): boolean => /^wss?:\/\/(127\.|localhost|\[::1\])/.test(target.endpoint.url);
+/** This machine's own, with what its config and environment hold. */
+const isHere = (target: ResolvedTarget): boolean => target.mode === 'local' && target.credentials.explicit !== true;
+const hostOf = (target: ResolvedTarget): string => URL.parse(target.endpoint.url)?.hostname ?? target.endpoint.url;
+const portOf = (target: ResolvedTarget): string => URL.parse(target.endpoint.url)?.port || '18789';
+const placeOf = (target: ResolvedTarget): string => URL.parse(target.endpoint.url)?.host || target.endpoint.url;
 
-function unreachableFix(fault: Extract<Fault, { kind: 'unreachable' }>, target: ResolvedTarget): string {
-  if (fault.httpStatus === 421)
-    return 'The gateway does not know this host name: add it to gateway.controlUi.allowedOrigins or use 127.0.0.1';
-  if (fault.httpStatus !== undefined)
-    return 'Something else than a gateway answers there (a proxy without WebSocket upgrade?): check the URL and the proxy';
-  if (fault.errno === 'EACCES') return 'The admin socket belongs to another user: run this as the user that runs the gateway';
-  if (fault.errno === 'ENOTFOUND' || fault.errno === 'EAI_AGAIN')
-    return 'That host name does not resolve: check the spelling of the URL, or your network';
-  if (target.mode === 'remote' || target.source.includes('--url') || target.source.includes('env'))
-    return isTunnelLike(target)
-      ? 'ssh -N -L 18789:127.0.0.1:18789 user@host   (the tunnel to it is not open)'
-      : 'Check that the gateway runs there and the network reaches it; over SSH: ssh -N -L 18789:127.0.0.1:18789 user@host';
-  return 'openclaw gateway run';
+/** Where a gateway's own words are not to be had, the system's are: its name for the fault, in words a person can act on. */
+function unreachableText(fault: Extract<Fault, { kind: 'unreachable' }>, target: ResolvedTarget, t: Messages): string {
+  const { errno, httpStatus, message } = fault;
+  const place = placeOf(target);
+  if (httpStatus !== undefined) return t.faultHttp(place, httpStatus);
+  switch (errno) {
+    case 'ECONNREFUSED':
+    case 'ENOENT':
+      return t.faultNothingListens(place);
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return t.faultNoName(hostOf(target));
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EADDRNOTAVAIL':
+      return t.faultNoWay(hostOf(target));
+    case 'ETIMEDOUT':
+      return t.faultSilent(place);
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return t.faultHungUp(place);
+    case 'EPROTO':
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+      return t.faultNoTls(place);
+    default:
+      return isCertificate(errno) ? t.faultCertificate(hostOf(target), oneLine(message, 160)) : oneLine(message, 300);
+  }
 }
 
-function timeoutFix(stage: string, target: ResolvedTarget): string {
+const isCertificate = (errno: string | undefined): boolean => errno !== undefined && /CERT|SIGNED|ISSUER|ALTNAME|LEAF/.test(errno);
+
+function unreachableFix({ errno, httpStatus }: Extract<Fault, { kind: 'unreachable' }>, target: ResolvedTarget, t: Messages): string {
+  const host = hostOf(target);
+  if (httpStatus === 421) return t.fixUnknownHost(host);
+  if (httpStatus !== undefined) return t.fixProxy;
+  if (errno === 'EACCES') return t.fixOtherUser;
+  if (errno === 'ENOTFOUND' || errno === 'EAI_AGAIN') return t.fixSpelling;
+  if (errno === 'EPROTO' || errno === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return isTunnelLike(target) ? t.fixPlainUrl(`ws://${placeOf(target)}`) : t.fixCheckUrl;
+  if (isCertificate(errno)) return t.fixCertificate;
+  if (target.mode === 'local') return 'openclaw gateway run';
+  if (!isTunnelLike(target)) return `ssh user@${host} openclaw gateway status`;
+  // Something took the connection and let it go: the near end of a tunnel whose far end finds nobody.
+  if (errno === 'ECONNRESET' || errno === 'EPIPE') return t.onGateway('openclaw gateway status');
+  return `ssh -N -L ${portOf(target)}:127.0.0.1:18789 user@host   (${t.noteTunnel})`;
+}
+
+function timeoutFix(stage: string, target: ResolvedTarget, t: Messages): string {
   if (stage === 'open')
-    return target.mode === 'remote' ? 'A firewall may drop the connection: try an SSH tunnel' : 'openclaw gateway status';
-  if (stage === 'challenge') return 'Another program may hold that port, or the tunnel leads nowhere: openclaw status --deep';
-  return 'The gateway is busy or stuck: openclaw logs, or allow more with --timeout 30000';
+    return target.mode === 'remote' ? `ssh -N -L 18789:127.0.0.1:${portOf(target)} user@${hostOf(target)}` : 'openclaw gateway status';
+  if (stage === 'challenge') return 'openclaw status --deep';
+  return `openclaw logs   (${t.noteBusy})`;
 }
 
-function closedFix(fault: Fault): string {
-  if (fault.kind === 'closed' && fault.code === 1012) return 'The gateway is restarting: try again in a few seconds';
-  if (fault.kind === 'closed' && fault.code === 4001) return 'This device was removed or its token revoked: pair it again';
-  return 'Try again; if it happens again: openclaw status --deep';
+function closedFix(fault: Fault, target: ResolvedTarget, t: Messages): string {
+  if (fault.kind === 'closed' && fault.code === 1012) return t.fixAgain;
+  if (fault.kind === 'closed' && fault.code === 4001) return tokenFix(target, t);
+  return 'openclaw status --deep';
+}
+
+/** Refusals of the door: here it matters which gateway was meant. A method's no is about what was asked. */
+const isDoor = (code: string): boolean => /^(AUTH|PAIRING|DEVICE|CONTROL_UI|PROTOCOL)/.test(code);
+const isScope = (code: string, message: string): boolean =>
+  code === 'MISSING_SCOPE' || code === 'FORBIDDEN' || message.startsWith('missing scope');
+
+function refusal(code: string, fault: Extract<Fault, { kind: 'refused' }>, target: ResolvedTarget, t: Messages): UserError {
+  const { fix, exitCode } = refusalFix(code, fault, target, t);
+  const message = refusalText(code, fault, t);
+  return isDoor(code)
+    ? new GatewayError(code, message, { fix, exitCode, details: targetDetails(target) })
+    : new UserError(code, message, { fix, exitCode });
+}
+
+function refusalText(code: string, fault: Extract<Fault, { kind: 'refused' }>, t: Messages): string {
+  return t.refused[code] ?? printable(fault.error.message);
 }
 
 /** The one next step for a gateway's no. */
-function refusalFix(code: string, fault: Fault, target: ResolvedTarget): { fix: string; exitCode: number } {
+function refusalFix(
+  code: string,
+  { error }: Extract<Fault, { kind: 'refused' }>,
+  target: ResolvedTarget,
+  t: Messages,
+): { fix: string; exitCode: number } {
   const refused = (fix: string) => ({ fix, exitCode: EXIT.refused });
-  const details = fault.kind === 'refused' ? fault.error.details : undefined;
-  const remote = target.mode === 'remote';
+  const given = error.details?.['fix'];
   switch (code) {
     case 'AUTH_TOKEN_MISSING':
     case 'AUTH_REQUIRED':
-      return refused(
-        remote
-          ? 'On the gateway run: openclaw auth token --show; then here: openclaw config set gateway.remote.token <token>'
-          : 'Give it a token: OPENCLAW_GATEWAY_TOKEN=… , or see which sources count: openclaw auth explain',
-      );
+      return refused(tokenFix(target, t));
     case 'AUTH_TOKEN_MISMATCH':
     case 'AUTH_DEVICE_TOKEN_MISMATCH':
-      return refused('See which source won on each side: openclaw auth explain');
+      return refused(isHere(target) ? 'openclaw auth explain' : tokenFix(target, t));
     case 'AUTH_PASSWORD_MISSING':
-      return refused('OPENCLAW_GATEWAY_PASSWORD=… openclaw health, or set gateway.remote.password');
     case 'AUTH_PASSWORD_MISMATCH':
-      return refused('Check the password; see which source won: openclaw auth explain');
+      return refused(
+        target.credentials.explicit === true ? t.fixPasswordFlag : target.mode === 'remote' ? t.fixPasswordConfig : 'openclaw auth explain',
+      );
     case 'AUTH_TOKEN_NOT_CONFIGURED':
     case 'AUTH_PASSWORD_NOT_CONFIGURED':
-      return refused('The gateway has no such secret configured: openclaw auth explain, on the gateway');
+      return refused(t.onGateway('openclaw auth explain'));
     case 'AUTH_RATE_LIMITED':
-      return refused('Too many wrong tries from this address: wait a few minutes. A paired device is not locked out.');
+      return refused(t.fixWait(error.retryAfterMs));
     case 'PAIRING_REQUIRED': {
-      const id = details?.['requestId'];
-      return refused(`On the gateway: openclaw devices approve${typeof id === 'string' ? ` ${printable(id)}` : ''}`);
+      const id = error.details?.['requestId'];
+      return refused(t.onGateway(`openclaw devices approve${typeof id === 'string' ? ` ${printable(id)}` : ''}`));
     }
     case 'DEVICE_IDENTITY_REQUIRED':
     case 'CONTROL_UI_DEVICE_IDENTITY_REQUIRED':
-      return refused('This gateway wants a paired device: openclaw devices list, here; then approve it on the gateway');
-    case 'MISSING_SCOPE':
-    case 'FORBIDDEN':
-      return refused('Approve more for this device, on the gateway: openclaw devices list');
+      return refused('openclaw devices list');
     case 'PROTOCOL_MISMATCH':
-      return { fix: 'Update the older side: openclaw --version', exitCode: EXIT.refused };
+      return refused(`openclaw --version   (${t.noteOlder})`);
     case 'DEVICE_AUTH_SIGNATURE_EXPIRED':
-      return refused("This machine's clock is off: set it, then try again");
-    case 'INVALID_REQUEST':
-      if (fault.kind === 'refused' && fault.error.message.startsWith('unknown method'))
-        return { fix: 'openclaw gateway call health', exitCode: EXIT.failure };
-      return fault.kind === 'refused' && fault.error.message.startsWith('missing scope')
-        ? refused('Approve more for this device, on the gateway: openclaw devices list')
-        : { fix: 'Check the arguments', exitCode: EXIT.failure };
+      return refused(t.fixClock);
     default:
-      if (code.startsWith('DEVICE_AUTH_'))
-        return refused('The proof of this device was not accepted: openclaw devices list, on the gateway');
-      return { fix: 'openclaw status --deep', exitCode: code.startsWith('AUTH_') ? EXIT.refused : EXIT.failure };
+      if (isScope(code, error.message)) return refused(t.onGateway('openclaw devices approve'));
+      if (code.startsWith('DEVICE_AUTH_')) return refused(t.onGateway('openclaw devices list'));
+      if (typeof given === 'string') return { fix: printable(given), exitCode: EXIT.failure };
+      if (error.message.startsWith('unknown method')) return { fix: 'openclaw gateway call health', exitCode: EXIT.failure };
+      if (code === 'INVALID_REQUEST') return { fix: t.fixArguments, exitCode: EXIT.failure };
+      return { fix: 'openclaw status --deep', exitCode: isDoor(code) ? EXIT.refused : EXIT.failure };
   }
+}
+
+/** How the token comes here. Typed into a prompt or piped, never an argument: those stay in the shell's history. */
+function tokenFix(target: ResolvedTarget, t: Messages): string {
+  if (target.credentials.explicit === true) return t.fixTokenFlag;
+  return isHere(target) ? t.fixTokenEnv : t.fixTokenConfig;
 }

@@ -12,11 +12,20 @@ import { adminTarget, type ResolvedTarget, urlTarget } from './target.ts';
 
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
+/**
+ * What every ordinary command asks for, whatever it needs of it: a device that asks for the same each time files one request, and one
+ * approval lasts. Commands that manage ask for all scopes of an operator.
+ */
+export const USE: readonly Scope[] = ['operator.read', 'operator.write'];
+
 export interface OpenOptions {
-  /** What the command needs; a connection by URL asks for no more. */
+  /** What a connection by URL asks for. */
   readonly scopes: readonly Scope[];
   readonly caps?: readonly string[];
-  /** `make`: sign with this machine's device key, made when it is not there. `have`: only with one that exists. */
+  /**
+   * `make`: sign with this machine's device key, made when it is not there. `have`: for commands that only look, with a device that this
+   * gateway knows: an unknown one beside a secret that opens by itself would file a request for approval.
+   */
   readonly device: 'make' | 'have';
   readonly timeoutMs?: number;
   readonly reconnect?: boolean;
@@ -44,7 +53,7 @@ export interface Gateway {
 export async function openGateway(context: Context, options: OpenOptions): Promise<Gateway> {
   const opened = await tryOpen(context, options);
   if (opened.ok) return opened.value;
-  throw faultError(opened.error.fault, opened.error.target);
+  throw faultError(opened.error.fault, opened.error.target, context.out.text);
 }
 
 /** Runs `use` with a gateway and closes it, whatever happens. */
@@ -57,37 +66,41 @@ export async function withGateway<T>(context: Context, options: OpenOptions, use
   }
 }
 
+type Opened = Result<Gateway, { fault: Fault; target: ResolvedTarget }>;
+
 /** The same with the reason as a value, for commands that go on without a gateway. Throws only what is wrong before any connection. */
-export async function tryOpen(context: Context, options: OpenOptions): Promise<Result<Gateway, { fault: Fault; target: ResolvedTarget }>> {
-  if (options.only !== undefined) return open(context, options.only, options);
+export async function tryOpen(context: Context, options: OpenOptions): Promise<Opened> {
+  if (options.only !== undefined) return openUrl(context, options.only, options);
   const admin = await adminTarget(context);
   if (admin !== undefined) {
     const opened = await open(context, admin, options);
     // A socket file without a gateway behind it: another one may still answer on the port (a tunnel, another user's).
     if (opened.ok || opened.error.fault.kind !== 'unreachable') return opened;
   }
-  const target = await urlTarget(context);
+  return openUrl(context, await urlTarget(context), options);
+}
+
+async function openUrl(context: Context, target: ResolvedTarget, options: OpenOptions): Promise<Opened> {
   const opened = await open(context, target, options);
   if (opened.ok || !mayGoWithoutDevice(opened.error.fault, target)) return opened;
   // The device waits for approval; the secret alone is worth read and write meanwhile. That it waits is said, not hidden.
   const bare = await open(context, target, options, { withoutDevice: true });
   if (!bare.ok) return opened;
   const id = opened.error.fault.kind === 'refused' ? opened.error.fault.error.details?.['requestId'] : undefined;
-  context.out.warn(
-    `this device waits for approval; going on with what the shared secret alone allows. On the gateway: openclaw devices approve${typeof id === 'string' ? ` ${printable(id)}` : ''}`,
-  );
+  context.out.warn(context.out.text.deviceWaits(`openclaw devices approve${typeof id === 'string' ? ` ${printable(id)}` : ''}`));
   return bare;
 }
 
-const mayGoWithoutDevice = (fault: Fault, { credentials }: ResolvedTarget): boolean =>
-  refusalCode(fault) === 'PAIRING_REQUIRED' && (credentials.token !== undefined || credentials.password !== undefined);
+const holdsSecret = ({ credentials }: ResolvedTarget): boolean => credentials.token !== undefined || credentials.password !== undefined;
+const mayGoWithoutDevice = (fault: Fault, target: ResolvedTarget): boolean =>
+  refusalCode(fault) === 'PAIRING_REQUIRED' && holdsSecret(target);
 
 async function open(
   context: Context,
   target: ResolvedTarget,
   options: OpenOptions,
   how: { readonly withoutDevice?: boolean } = {},
-): Promise<Result<Gateway, { fault: Fault; target: ResolvedTarget }>> {
+): Promise<Opened> {
   const { env, paths } = context;
   const timeoutMs = options.timeoutMs ?? context.flags.int('timeout', { min: 1, max: 3_600_000 }) ?? DEFAULT_TIMEOUT_MS;
   const isAdmin = target.endpoint.door === 'admin';
@@ -103,7 +116,14 @@ async function open(
       return first ?? urlTarget({ ...context, config: lazyConfig(paths, env.vars) });
     },
     hello: {
-      client: { id: options.clientId ?? 'cli', mode: options.mode ?? 'cli', version: VERSION, platform: env.platform },
+      client: {
+        id: options.clientId ?? 'cli',
+        mode: options.mode ?? 'cli',
+        version: VERSION,
+        platform: env.platform,
+        // By this name people tell devices apart. The admin socket asks nobody who they are.
+        ...(isAdmin ? {} : { displayName: process.getBuiltinModule('node:os').hostname() }),
+      },
       role: 'operator',
       scopes: options.scopes,
       ...(options.caps === undefined ? {} : { caps: options.caps }),
@@ -130,13 +150,15 @@ async function open(
     async call(name, params, requestOptions) {
       const answer = await client.request(name, params, { timeoutMs, ...requestOptions });
       if (answer.ok) return answer.value;
-      throw faultError(answer.error, target);
+      throw faultError(answer.error, target, context.out.text);
     },
     close: () => client.close(),
   });
 
   async function clientDevice() {
     const { loadClientDevice } = await import('../client/node/device-identity.ts');
-    return loadClientDevice(paths.gatewayDir, { create: options.device === 'make', nowMs: env.clock.now() });
+    const found = loadClientDevice(paths.gatewayDir, { create: options.device === 'make', nowMs: env.clock.now() });
+    const isKnown = found?.tokens.read(target.endpoint.url, 'operator') !== undefined;
+    return options.device === 'have' && holdsSecret(target) && !isKnown ? undefined : found;
   }
 }

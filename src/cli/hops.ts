@@ -9,7 +9,7 @@ import { age } from './format/values.ts';
 import { type Gateway, tryOpen } from './gateway.ts';
 import type { Messages } from './i18n.ts';
 import { number, record, records, text, texts } from './read-json.ts';
-import { adminTarget, type ResolvedTarget, urlTarget, usableConfig } from './target.ts';
+import { adminTarget, isPointed, type ResolvedTarget, urlTarget, usableConfig } from './target.ts';
 
 export type HopId =
   | 'config'
@@ -95,7 +95,7 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
   try {
     const admin = await adminTarget(context);
     if (admin !== undefined) await viaSocket(admin);
-    else if ((await usableConfig(context)).config.gateway.mode !== 'remote')
+    else if (!isPointed(context) && (await usableConfig(context)).config.gateway.mode !== 'remote')
       hops.push({ id: 'socket', state: 'skip', detail: t.notRunning });
     if (gateway === undefined || options.deep) await byUrl();
     if (gateway !== undefined) await askGateway(gateway);
@@ -131,7 +131,7 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
 
   async function tryOpenDoor(which: ResolvedTarget) {
     const opened = await tryOpen(context, { scopes: [], device: 'have', timeoutMs: options.timeoutMs, only: which });
-    return opened.ok ? opened : ({ ok: false, error: faultError(opened.error.fault, opened.error.target) } as const);
+    return opened.ok ? opened : ({ ok: false, error: faultError(opened.error.fault, opened.error.target, context.out.text) } as const);
   }
 
   async function byUrl(): Promise<void> {
@@ -157,9 +157,11 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
     const held = [token === undefined ? '' : 'token', password === undefined ? '' : 'password'].filter((kind) => kind !== '').join(' + ');
     hops.push(
       held === ''
-        ? { id: 'credentials', state: 'warn', detail: 'none found; a stored device token may do', fix: 'openclaw auth explain' }
-        : { id: 'credentials', state: 'ok', detail: `${held}${explicit === true ? ' (given by hand)' : ''}` },
+        ? { id: 'credentials', state: 'warn', detail: t.noCredentials, fix: 'openclaw auth explain' }
+        : { id: 'credentials', state: 'ok', detail: `${held}${explicit === true ? ` (${t.byHand})` : ''}` },
     );
+    // Loaded before the clock runs: what is measured is the way, not this program.
+    if (options.deep) await env.doors.warm();
     const [wire, web] = await Promise.all([options.deep ? wireHops(found) : [], webSocketHops(found)]);
     hops.push(...wire, ...web.hops);
     // What is asked later goes by the way that was tried, unless it is closed.
@@ -177,17 +179,20 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
     try {
       await env.doors.tcp(url.hostname.replace(/^\[|\]$/g, ''), port, options.timeoutMs);
     } catch (thrown) {
-      return [{ id: 'tcp', state: 'fail', detail: oneLine(messageOf(thrown), 200), ms: since(start), fix: tcpFix(found) }];
+      const errno = isRecord(thrown) ? text(thrown['code']) : undefined;
+      const fault = { kind: 'unreachable', message: messageOf(thrown), ...(errno === undefined ? {} : { errno }) } as const;
+      const error = faultError(fault, found, t);
+      return [{ id: 'tcp', state: 'fail', detail: oneLine(error.message, 200), ms: since(start), ...fixOf(error) }];
     }
     const hopsHere: Hop[] = [{ id: 'tcp', state: 'ok', detail: `${url.hostname}:${port}`, ms: since(start) }];
     // A pinned certificate is checked by the WebSocket hop; an ordinary GET would judge it by the authorities.
     if (found.endpoint.tlsFingerprint !== undefined) return hopsHere;
     const base = `${isSecure ? 'https' : 'http'}://${url.host}`;
-    const [healthz, readyz] = await Promise.all([httpHop('http', `${base}/healthz`), httpHop('ready', `${base}/readyz`)]);
+    const [healthz, readyz] = await Promise.all([httpHop('http', `${base}/healthz`, found), httpHop('ready', `${base}/readyz`, found)]);
     return [...hopsHere, healthz, readyz];
   }
 
-  async function httpHop(id: 'http' | 'ready', url: string): Promise<Hop> {
+  async function httpHop(id: 'http' | 'ready', url: string, { mode }: ResolvedTarget): Promise<Hop> {
     const start = clock.monotonic();
     const path = new URL(url).pathname;
     try {
@@ -204,13 +209,8 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
         ...(status === 421 ? { fix: 'Add this host to gateway.controlUi.allowedOrigins on the gateway' } : {}),
       };
     } catch (thrown) {
-      return {
-        id,
-        state: 'fail',
-        detail: `${path}: ${oneLine(messageOf(thrown), 160)}`,
-        ms: since(start),
-        fix: 'Is that port a gateway? openclaw gateway status',
-      };
+      const fix = mode === 'remote' ? t.onGateway('openclaw gateway status') : 'openclaw gateway status';
+      return { id, state: 'fail', detail: `${path}: ${oneLine(messageOf(thrown), 160)}`, ms: since(start), fix };
     }
   }
 
@@ -229,9 +229,11 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       },
     });
     if (!opened.ok) {
-      const error = faultError(opened.error.fault, found);
+      const error = faultError(opened.error.fault, found, context.out.text);
       const fail = { state: 'fail', detail: oneLine(error.message, 300), code: error.code, ...fixOf(error) } as const;
       const { fault } = opened.error;
+      // The owner is in already, by the admin socket. That this terminal holds no secret for the way by URL is no broken hop.
+      const mayDoWithout = local !== undefined && /^AUTH_(TOKEN_MISSING|PASSWORD_MISSING|REQUIRED)$/.test(error.code);
       // Nobody listens: that is the hop before. With `deep` it has been tried by itself.
       if (fault.kind === 'unreachable' && fault.httpStatus === undefined) {
         return {
@@ -242,7 +244,9 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       return {
         hops: [
           { id: 'websocket', state: 'ok', detail: 'connect.challenge', ms: at.hello },
-          { id: 'auth', ms: since(start), ...fail },
+          mayDoWithout
+            ? { id: 'auth', ms: since(start), state: 'warn', detail: t.socketDoes(fail.detail), code: error.code }
+            : { id: 'auth', ms: since(start), ...fail, detail: `${fail.detail} (${error.code})` },
         ],
       };
     }
@@ -261,12 +265,7 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
         {
           id: 'scopes',
           state: granted.length === 0 && hello?.auth !== undefined ? 'warn' : 'ok',
-          detail:
-            granted.length > 0
-              ? granted.join(' ')
-              : hello?.auth === undefined
-                ? 'not told by this gateway'
-                : 'none: what needs a scope is refused',
+          detail: granted.length > 0 ? granted.join(' ') : hello?.auth === undefined ? t.notTold : t.noScopes,
         },
       ],
     };
@@ -297,13 +296,13 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
     if (models.answer.ok) answers.models = models.answer.value;
 
     if (!health.answer.ok) {
-      const error = faultError(health.answer.error, via.target);
+      const error = faultError(health.answer.error, via.target, context.out.text);
       hops.push({ id: 'gateway', state: 'fail', detail: oneLine(error.message, 200), ms: health.ms, code: error.code, ...fixOf(error) });
       return;
     }
     hops.push(gatewayHop(health.answer.value, answers.status, health.ms, clock.now(), t));
-    hops.push(modelHop(answers.models, answers.status));
-    hops.push(sessionsHop(answers.health, answers.status, clock.now()));
+    hops.push(modelHop(answers.models, answers.status, t, via.target.mode === 'remote'));
+    hops.push(sessionsHop(answers.health, answers.status, clock.now(), t));
     if (presence?.answer.ok) hops.push({ id: 'presence', state: 'ok', detail: presenceText(answers.presence) });
     if (devices.answer.ok) hops.push(devicesHop(answers.devices, t));
   }
@@ -317,20 +316,20 @@ async function configHop(context: Context): Promise<Hop> {
     const mode = config.gateway.mode === 'remote' ? 'remote' : 'local';
     const detail = `${exists ? paths.configPath : `${paths.configPath} (${out.text.noConfigFile})`}  mode ${mode}`;
     if (warnings.length === 0) return { id: 'config', state: 'ok', detail };
-    return {
-      id: 'config',
-      state: 'warn',
-      detail: `${detail}; ${warnings.length} warning${warnings.length === 1 ? '' : 's'}`,
-      fix: 'openclaw config validate',
-    };
+    const [only] = warnings;
+    if (only !== undefined && warnings.length === 1) {
+      // Most warnings name the file themselves; it stands in this row already.
+      const about = only.message.replace(`${paths.configPath} `, '');
+      const told = `${detail}; ${only.path === '' ? '' : `${only.path} `}${oneLine(about, 160)}`;
+      return { id: 'config', state: 'warn', detail: told, fix: only.fix ?? 'openclaw config validate' };
+    }
+    return { id: 'config', state: 'warn', detail: `${detail}; ${out.text.warnings(warnings.length)}`, fix: 'openclaw config validate' };
   }
   const { message, fix, usable, code } = loaded.error;
   return { id: 'config', state: usable === undefined ? 'fail' : 'warn', detail: oneLine(message, 300), code, fix };
 }
 
 const fixOf = (error: UserError): { fix?: string } => (error.fix === undefined ? {} : { fix: error.fix });
-const tcpFix = (target: ResolvedTarget): string =>
-  target.mode === 'remote' ? 'Open the tunnel or check the network: ssh -N -L 18789:127.0.0.1:18789 user@host' : 'openclaw gateway run';
 
 function gatewayHop(health: unknown, status: unknown, ms: number, now: number, t: Messages): Hop {
   const version = text(record(status)['runtimeVersion']);
@@ -352,7 +351,7 @@ function gatewayHop(health: unknown, status: unknown, ms: number, now: number, t
   };
 }
 
-function modelHop(models: unknown, status: unknown): Hop {
+function modelHop(models: unknown, status: unknown, t: Messages, isElsewhere: boolean): Hop {
   const all = records(record(models)['models']);
   const real = all.filter((model) => model['provider'] !== 'builtin');
   const fact = record(record(record(status)['gateway'])['model']);
@@ -361,32 +360,35 @@ function modelHop(models: unknown, status: unknown): Hop {
     return {
       id: 'model',
       state: 'warn',
-      detail: 'none connected; the built-in guide answers',
-      fix: 'openclaw models try   (or set a key: ANTHROPIC_API_KEY, OPENAI_API_KEY)',
+      detail: t.noModel,
+      fix: isElsewhere ? t.onGateway('openclaw models try') : `openclaw models try   (${t.noteModelTry})`,
     };
   }
   const chosen = real.find((model) => model['id'] === named || `${String(model['provider'])}/${String(model['id'])}` === named) ?? real[0];
   const name = chosen === undefined ? named : `${String(chosen['provider'])}/${String(chosen['id'])}`;
   if (chosen?.['available'] === false)
-    return { id: 'model', state: 'warn', detail: `${oneLine(name ?? '?', 80)} cannot be reached`, fix: 'openclaw models --refresh' };
+    return { id: 'model', state: 'warn', detail: t.modelAway(oneLine(name ?? '?', 80)), fix: 'openclaw models --refresh' };
   return {
     id: 'model',
     state: 'ok',
-    detail: `${oneLine(name ?? 'not told', 80)}${real.length > 1 ? ` (and ${real.length - 1} more)` : ''}`,
+    detail: `${oneLine(name ?? t.notTold, 80)}${real.length > 1 ? ` (${t.andMore(real.length - 1)})` : ''}`,
   };
 }
 
-function sessionsHop(health: unknown, status: unknown, now: number): Hop {
+function sessionsHop(health: unknown, status: unknown, now: number, t: Messages): Hop {
   const sessions = record(record(health)['sessions'] ?? record(status)['sessions']);
   const newest = records(sessions['recent'])[0];
   const updated = number(newest?.['updatedAt']);
   const last =
-    newest === undefined || updated === undefined ? '' : `; last ${oneLine(text(newest['key']) ?? '', 60)} ${age(now - updated)} ago`;
+    newest === undefined || updated === undefined ? '' : `; ${oneLine(text(newest['key']) ?? '', 60)} ${t.ago(age(now - updated))}`;
   return { id: 'sessions', state: 'ok', detail: `${number(sessions['count']) ?? 0}${last}` };
 }
 
 function presenceText(presence: unknown): string {
-  const others = records(presence).filter((entry) => entry['mode'] !== 'gateway' && entry['reason'] !== 'disconnect');
+  // Looking is no presence: this very connection is a probe.
+  const others = records(presence).filter(
+    ({ mode, reason }) => mode !== 'gateway' && mode !== 'probe' && reason !== 'disconnect' && reason !== 'self',
+  );
   if (others.length === 0) return '0';
   const names = others
     .slice(0, 4)

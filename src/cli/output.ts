@@ -1,6 +1,8 @@
 import { UserError } from '../lib/errors.ts';
 import type { CliEnv } from './env.ts';
+import { forProfile, splitFix } from './format/fix.ts';
 import { type Paint, paintFor } from './format/paint.ts';
+import { width } from './format/text.ts';
 import type { Messages } from './i18n.ts';
 
 /**
@@ -11,6 +13,8 @@ export class Output {
   readonly json: boolean;
   readonly paint: Paint;
   readonly text: Messages;
+  /** `--profile x` or `--dev` as they were typed: commands that are printed to be pasted need them too. */
+  profileFlag = '';
   readonly #env: CliEnv;
 
   constructor(env: CliEnv, options: { readonly json: boolean; readonly colour: boolean; readonly text: Messages }) {
@@ -32,7 +36,14 @@ export class Output {
 
   /** Something beside the result: progress, a warning, a hint. On stderr, so that a pipe gets the result alone. */
   note(text: string): void {
-    this.#env.stderr.write(`${text}\n`);
+    const { stderr } = this.#env;
+    // Colours were chosen for stdout; stderr may go into a file.
+    stderr.write(`${stderr.isTTY ? text : text.replace(/\u001b\[\d+m/g, '')}\n`);
+  }
+
+  /** A question, answered on the same line. */
+  prompt(text: string): void {
+    this.#env.stderr.write(text);
   }
 
   warn(text: string): void {
@@ -41,12 +52,12 @@ export class Output {
 
   /** The result with `--json`; nothing without. */
   result(value: Readonly<Record<string, unknown>>): void {
-    if (this.json) this.#env.stdout.write(`${JSON.stringify({ ...value, ok: true })}\n`);
+    if (this.json) this.#env.stdout.write(`${JSON.stringify(Object.assign({ ok: true }, value, { ok: true }))}\n`);
   }
 
   /** A result that is itself bad news (a status that found a broken hop): printed as `{ok:false,…}`. */
   badResult(value: Readonly<Record<string, unknown>>): void {
-    if (this.json) this.#env.stdout.write(`${JSON.stringify({ ...value, ok: false })}\n`);
+    if (this.json) this.#env.stdout.write(`${JSON.stringify(Object.assign({ ok: false }, value, { ok: false }))}\n`);
   }
 
   /** Exactly this text on stdout, `--json` or not: for values that are their own format. */
@@ -56,7 +67,8 @@ export class Output {
 
   /** The end of a command that failed: what, why, and one fix. */
   failure(error: UserError): void {
-    const { code, message, fix, path } = error;
+    const { code, message, path } = error;
+    const fix = error.fix === undefined ? undefined : this.fix(error.fix);
     const details = error instanceof GatewayError ? error.details : undefined;
     if (this.json) {
       const body = {
@@ -69,9 +81,22 @@ export class Output {
       this.#env.stdout.write(`${JSON.stringify({ ok: false, error: body })}\n`);
       return;
     }
-    this.note(`${this.paint.red(this.text.error)} ${message}`);
+    const codeText = details === undefined || code.startsWith('GATEWAY_') ? '' : ` ${this.paint.dim(`(${code})`)}`;
+    this.note(`${this.paint.red(this.text.error)} ${message}${codeText}`);
     for (const [name, value] of Object.entries(details ?? {})) this.note(`  ${this.paint.dim(`${name}:`)} ${value}`);
-    if (fix !== undefined) this.note(`  ${this.paint.bold(this.text.fix)} ${fix}`);
+    if (fix !== undefined) this.note(this.todo(this.text.fix, fix, '  '));
+  }
+
+  /** The fix as it has to be pasted here. */
+  fix(text: string): string {
+    return forProfile(text, this.profileFlag);
+  }
+
+  /** `Fix: command`, and below it what is to be known. The command stands alone on its line, so that the line can be copied. */
+  todo(label: string, text: string, indent = ''): string {
+    const { command, note } = splitFix(this.fix(text));
+    const head = `${indent}${this.paint.bold(label)} ${command}`;
+    return note === undefined ? head : `${head}\n${indent}${' '.repeat(width(label) + 1)}${this.paint.dim(note)}`;
   }
 }
 

@@ -95,7 +95,7 @@ function unknownCommand(words: readonly string[]): UserError {
   const names = inGroup
     ? COMMANDS.filter(({ path }) => path[0] === first && path.length > 1).map(({ path }) => path[1] ?? '')
     : [...new Set(COMMANDS.flatMap(({ path, aliases }) => [path[0] ?? '', ...(aliases ?? []).filter((alias) => !alias.includes(' '))]))];
-  const near = nearestName(inGroup ? second : first, names);
+  const near = likely(inGroup ? second : first, names);
   const shown = JSON.stringify((inGroup ? `${first} ${second}` : first).slice(0, 60));
   const meant = near === undefined ? undefined : `openclaw ${inGroup ? `${first} ${near}` : near}`;
   return usage(
@@ -104,9 +104,15 @@ function unknownCommand(words: readonly string[]): UserError {
   );
 }
 
+/** A suggestion is a command that may be pasted unread: it must share its beginning with what was typed. */
+function likely(typed: string, names: readonly string[]): string | undefined {
+  const near = nearestName(typed, names);
+  return near !== undefined && near[0]?.toLowerCase() === typed[0]?.toLowerCase() ? near : undefined;
+}
+
 function unknownFlag(token: string, specs: readonly FlagSpec[], help: string): UserError {
   const name = token.replace(/=.*$/s, '').replace(/^-+/, '');
-  const near = nearestName(
+  const near = likely(
     name,
     specs.filter(({ hidden }) => hidden !== true).map((spec) => spec.name),
   );

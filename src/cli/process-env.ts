@@ -16,6 +16,10 @@ export function processCliEnv(): CliEnv {
     clock: systemClock,
     doors: {
       openSocket: (endpoint, events) => (endpoint.door === 'admin' ? openAdminSocket(endpoint, events) : openLater(endpoint, events)),
+      async warm() {
+        process.getBuiltinModule('node:http');
+        await (await import('../client/node/ws-socket.ts')).preload();
+      },
       httpGet,
       tcp,
       ownAddresses: () =>

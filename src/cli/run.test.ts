@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeCliOptions, fakeCli, Refuse, scriptedGateway } from '../../test/support/fake-cli-env.ts';
+import { forProfile } from './format/fix.ts';
 import { COMMANDS } from './program.ts';
+import { run } from './run.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -219,7 +221,7 @@ describe('CL-26 CL-30 errors', () => {
     ['AUTH_TOKEN_MISMATCH', 4, 'openclaw auth explain'],
     ['AUTH_TOKEN_MISSING', 4, 'OPENCLAW_GATEWAY_TOKEN'],
     ['AUTH_PASSWORD_MISMATCH', 4, 'openclaw auth explain'],
-    ['AUTH_RATE_LIMITED', 4, 'wait'],
+    ['AUTH_RATE_LIMITED', 4, 'Wait'],
     ['DEVICE_IDENTITY_REQUIRED', 4, 'openclaw devices'],
     ['PROTOCOL_MISMATCH', 4, 'openclaw --version'],
   ])('CL-26 %s ends with exit %i and its fix', async (code, exit, fix) => {
@@ -274,6 +276,78 @@ describe('CL-26 CL-30 errors', () => {
     const params = asked.filter(({ method }) => method === 'connect').map((one) => one.params as Record<string, unknown>);
     expect(params.map((one) => Object.hasOwn(one, 'device'))).toEqual([true, false]);
     expect(t.err()).toContain('openclaw devices approve r-1');
+  });
+});
+
+describe('CL-53 what a connection asks for', () => {
+  const connectsOf = async (script: Record<string, unknown>, argv: string[], files: () => void = () => {}) => {
+    files();
+    const { openSocket, asked } = scriptedGateway(script);
+    const t = cli({ openSocket, vars: { OPENCLAW_GATEWAY_TOKEN: 'secret-secret-secret-secret' } });
+    await t.run(...argv);
+    return asked.filter(({ method }) => method === 'connect').map(({ params }) => params as Record<string, unknown>);
+  };
+
+  test.each([[['sessions']], [['agent', '-m', 'hi']], [['models']], [['logs']]])(
+    'CL-53 %j asks for read and write and names the machine, so that its request for approval stays the same',
+    async (argv) => {
+      const [connect] = await connectsOf({}, argv);
+      expect(connect).toMatchObject({ scopes: ['operator.read', 'operator.write'], client: { displayName: hostname() } });
+      expect(connect).toHaveProperty('device');
+    },
+  );
+
+  test.each([[['devices']], [['sessions', 'reset', 'x']], [['gateway', 'call', 'health']]])(
+    'CL-53 %j manages: all scopes',
+    async (argv) => {
+      const [connect] = await connectsOf({}, argv);
+      expect(connect?.['scopes']).toContain('operator.admin');
+      expect(connect?.['scopes']).toContain('operator.pairing');
+    },
+  );
+
+  test('CL-53 looking shows no device that the gateway has not approved, where the secret opens by itself', async () => {
+    await connectsOf({}, ['sessions']);
+    for (const argv of [['health'], ['status', '--deep'], ['gateway', 'status'], ['gateway', 'probe']]) {
+      const connects = await connectsOf(healthy, argv);
+      expect(connects.length, argv.join(' ')).toBeGreaterThan(0);
+      for (const connect of connects) expect(connect, argv.join(' ')).not.toHaveProperty('device');
+    }
+  });
+});
+
+describe('CL-54 what is printed to be pasted', () => {
+  test('CL-54 a command carries the profile that it was said about', async () => {
+    const t = cli({ vars: { OPENCLAW_STATE_DIR: undefined } });
+    expect(await t.run('--profile', 'work', 'health')).toBe(3);
+    expect(t.err()).toContain('openclaw --profile work gateway run');
+    expect(await t.run('--dev', 'health', '--json')).toBe(3);
+    expect(t.json()).toMatchObject({ error: { fix: 'openclaw --dev gateway run' } });
+  });
+
+  test('CL-54 what is to be typed elsewhere knows nothing of profiles here', () => {
+    expect(forProfile("On the gateway's machine: openclaw devices approve", '--dev')).not.toContain('--dev');
+    expect(forProfile('openclaw gateway run', '')).toBe('openclaw gateway run');
+  });
+
+  test('CL-54 the command has its line for itself, what is to be known stands below', async () => {
+    const t = cli();
+    expect(await t.run('health', '--url', 'ws://127.0.0.1:28789', '--token', 'x')).toBe(3);
+    expect(t.err()).toMatch(/^ {2}Fix: ssh -N -L 28789:127\.0\.0\.1:18789 user@host$/m);
+  });
+
+  test('CL-20 nothing is suggested that was hardly meant', async () => {
+    const t = cli();
+    expect(await t.run('bogus')).toBe(2);
+    expect(t.err()).toContain('Fix: openclaw --help');
+  });
+
+  test('CL-21 a colour chosen for the terminal does not go into a file beside it', async () => {
+    const t = cli({ isTTY: true });
+    const env = { ...t.env, stderr: { ...t.env.stderr, isTTY: false } };
+    await run(['health'], env);
+    expect(t.err()).toContain('Error:');
+    expect(t.err()).not.toContain('\u001b');
   });
 });
 

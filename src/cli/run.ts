@@ -20,7 +20,7 @@ export async function run(argv: readonly string[], env: CliEnv): Promise<number>
   }
   const json = argv.includes('--json');
   const colour = env.stdout.isTTY && !argv.includes('--no-color') && !env.vars['NO_COLOR'] && env.vars['TERM'] !== 'dumb';
-  const out = new Output(env, { json, colour, text: messagesFor(env.vars) });
+  const out = new Output(env, { json, colour, text: await messagesFor(env.vars) });
   try {
     const parsed = parseArgv(argv);
     if (!parsed.ok) throw parsed.error;
@@ -37,6 +37,7 @@ export async function run(argv: readonly string[], env: CliEnv): Promise<number>
     }
     const { command, flags, args } = invocation;
     const profile = flags.text('profile');
+    out.profileFlag = profile === undefined ? (flags.on('dev') ? '--dev' : '') : `--profile ${profile}`;
     const paths = resolvePaths(env.vars, { ...(profile === undefined ? {} : { profile }), ...(flags.on('dev') ? { dev: true } : {}) });
     if (!paths.ok) throw paths.error;
     const execute = await command.load();

@@ -39,15 +39,21 @@ export function explicitFlags(context: Context): Explicit {
   };
 }
 
+/** Whether flags or the environment name a way of their own, so that this state dir's admin socket is not on it. */
+export function isPointed(context: Context): boolean {
+  const { url, token, password } = explicitFlags(context);
+  return (
+    url !== undefined || token !== undefined || password !== undefined || envText(context.env.vars, 'OPENCLAW_GATEWAY_URL') !== undefined
+  );
+}
+
 /**
  * The admin socket of this state dir's own gateway, or undefined where something points elsewhere: an explicit URL or credential, the
  * environment, or `mode: "remote"`. Reads no more than it must, because `openclaw health` is this and one round trip.
  */
 export async function adminTarget(context: Context): Promise<ResolvedTarget | undefined> {
-  const { env, paths } = context;
-  const explicit = explicitFlags(context);
-  if (explicit.url !== undefined || explicit.token !== undefined || explicit.password !== undefined) return undefined;
-  if (envText(env.vars, 'OPENCLAW_GATEWAY_URL') !== undefined) return undefined;
+  const { paths } = context;
+  if (isPointed(context)) return undefined;
   const fs = process.getBuiltinModule('node:fs');
   if (process.platform !== 'win32' && !fs.existsSync(paths.socketPath)) return undefined;
   const [file, dotenv] = [textOf(paths.configPath), textOf(paths.dotenvPath)];

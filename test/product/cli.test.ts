@@ -53,7 +53,7 @@ describe('the command line against a real gateway', () => {
     const wrong = 'wrong-token-wrong-token-wrong';
     const result = await runCli(['health', '--url', gateway.url, '--token', wrong], { env: elsewhere() });
     expect(result.code).toBe(4);
-    expect(result.stderr).toContain('openclaw auth explain');
+    expect(result.stderr).toContain('openclaw auth token --show');
     expect(result.stdout + result.stderr).not.toContain(wrong);
     expect(result.stdout + result.stderr).not.toContain(gateway.token());
   });
@@ -306,7 +306,7 @@ test('CL-33 CL-34 the terminal chat: streams, stops on Esc, tells of a restart a
     shown += chunk.toString();
   });
   const sees = (text: string): Promise<void> => until(() => shown.includes(text), 15_000);
-  await sees('Type a message');
+  await sees('lists commands');
   child.stdin.write('hello\r');
   await sees('You said: hello');
   child.stdin.write('TEST:tokens n=500 delay=30\r');

@@ -43,6 +43,7 @@ export function fakeCli(options: FakeCliOptions = {}): FakeCli {
   const isTTY = options.isTTY === true;
   const doors: Doors = {
     openSocket: options.openSocket ?? refusedSocket,
+    warm: async () => {},
     async httpGet(url) {
       const answer = options.http?.(url) ?? new Error('connect ECONNREFUSED');
       if (answer instanceof Error) throw answer;

@@ -51,6 +51,7 @@ async function conversing(options: { history?: unknown[]; send?: (params: Record
     answerRestart: () => seen.push('restart'),
     message: (role, text) => seen.push(`${role}: ${text}`),
     tool: (name) => seen.push(`tool ${name}`),
+    busy: () => {},
     notice: (text) => seen.push(`notice ${text}`),
     problem: (text, fix) => seen.push(`problem ${text}${fix === undefined ? '' : ` / ${fix}`}`),
   };

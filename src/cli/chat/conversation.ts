@@ -1,6 +1,6 @@
 import { type Fault, faultText } from '../../client/fault.ts';
 import { isRecord } from '../../lib/json.ts';
-import { messageOf } from '../commands/agent.ts';
+import { messageOf, runFailure } from '../commands/agent.ts';
 import { printable } from '../format/text.ts';
 import type { Gateway } from '../gateway.ts';
 import { number, record, records, text } from '../read-json.ts';
@@ -16,6 +16,8 @@ export interface View {
   /** A message of somebody: of this conversation's past, or written elsewhere. */
   message(role: 'user' | 'assistant', text: string): void;
   tool(name: string): void;
+  /** Whether an answer is awaited of which nothing has come yet. */
+  busy(isBusy: boolean): void;
   notice(text: string): void;
   problem(message: string, fix?: string): void;
 }
@@ -93,9 +95,9 @@ export class Conversation {
     return answer.ok && answer.value.aborted;
   }
 
-  /** A new conversation under the same key. */
-  async reset(): Promise<void> {
-    await this.#gateway.call('sessions.reset', { key: this.#key, reason: 'new' });
+  /** A new conversation under the same key, which is for those who may manage: `call` asks as one of them. */
+  async reset(call: Gateway['call']): Promise<void> {
+    await call('sessions.reset', { key: this.#key, reason: 'new' });
     this.#lastSeq = 0;
   }
 
@@ -119,6 +121,7 @@ export class Conversation {
     });
     if (answer.ok) {
       outgoing.acknowledged = true;
+      this.#tellBusy();
       // A stop phrase is answered at once and starts no run.
       if (answer.value['aborted'] !== undefined) this.#end(runId, { state: 'aborted', text: '' });
       // The run had ended before this repeat: its answer is in the history.
@@ -140,7 +143,7 @@ export class Conversation {
     switch (payload['state']) {
       case 'delta':
         if (payload['replace'] === true && this.#showing?.runId === runId) {
-          this.#view.answerRestart();
+          if (this.#showing.text !== '') this.#view.answerRestart();
           this.#showing = undefined;
         }
         if (whole !== undefined) this.#show(runId, printable(whole));
@@ -156,9 +159,9 @@ export class Conversation {
         this.#end(runId, { state: 'aborted', text: whole ?? '' });
         break;
       case 'error': {
-        const detail = record(payload['errorDetail']);
-        const message = printable(text(payload['errorMessage']) ?? 'the run failed');
-        const fix = text(detail['fix']);
+        const told = runFailure(printable(text(payload['errorMessage']) ?? 'the run failed'));
+        const { message } = told;
+        const fix = text(record(payload['errorDetail'])['fix']) ?? told.fix;
         this.#finishShowing(runId);
         this.#view.problem(message, fix === undefined ? undefined : printable(fix));
         this.#end(runId, { state: 'error', message });
@@ -189,6 +192,12 @@ export class Conversation {
       this.#view.answer(whole);
     }
     this.#showing = { runId, text: whole };
+    this.#tellBusy();
+  }
+
+  #tellBusy(): void {
+    const isShown = this.#showing !== undefined && this.#showing.text !== '';
+    this.#view.busy(!isShown && [...this.#outbox.values()].some(({ acknowledged }) => acknowledged));
   }
 
   #finishShowing(runId: string): void {
@@ -203,6 +212,7 @@ export class Conversation {
     if (this.#ended.size > 1000) this.#ended.delete(this.#ended.values().next().value ?? '');
     const outgoing = this.#outbox.get(runId);
     this.#outbox.delete(runId);
+    this.#tellBusy();
     outgoing?.done(ending);
   }
 
@@ -254,8 +264,11 @@ export class Conversation {
 
   #showPast(message: Record<string, unknown>): void {
     const role = message['role'];
-    const shown = printable(messageOf(message) ?? '').trim();
-    if ((role === 'user' || role === 'assistant') && shown !== '') this.#view.message(role, shown);
+    if (role !== 'user' && role !== 'assistant') return;
+    const { whole, problem } = role === 'user' ? { whole: printable(messageOf(message) ?? '') } : outcomeOf(message);
+    const shown = whole.trim();
+    if (shown !== '') this.#view.message(role, shown);
+    if (problem !== undefined) this.#view.problem(problem);
   }
 
   /** `main` → `agent:main:main`: events carry the whole key. */

@@ -45,8 +45,8 @@ export class LineEditor {
     while (input !== '') {
       if (this.#pasting) {
         const end = input.indexOf(PASTE_END);
-        // Line ends of a paste become spaces: it is one message until Enter is pressed.
-        this.#insert((end === -1 ? input : input.slice(0, end)).replace(/[\r\n]+/g, ' '));
+        // Line ends of a paste stay line ends of one message: nothing is sent until Enter is pressed.
+        this.#insert((end === -1 ? input : input.slice(0, end)).replace(/\r\n?/g, '\n'));
         if (end === -1) break;
         this.#pasting = false;
         input = input.slice(end + PASTE_END.length);
@@ -58,7 +58,7 @@ export class LineEditor {
         continue;
       }
       if (input[0] === '\u001b') {
-        const sequence = /^\u001b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z]|[a-zA-Z\u007f])/.exec(input)?.[0];
+        const sequence = /^\u001b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z]|[a-zA-Z\u007f\r])/.exec(input)?.[0];
         if (sequence === undefined) {
           // Escape alone, or a sequence of which the end has not come yet.
           if (/^\u001b(\[[0-9;]*|O)$/.test(input)) this.#rest = input;
@@ -169,6 +169,9 @@ export class LineEditor {
       case '\u001b\u007f':
         this.#deleteWord();
         break;
+      case '\u001b\r':
+        this.#insert('\n');
+        break;
       default:
         // Keys that mean nothing here.
         break;
@@ -176,7 +179,7 @@ export class LineEditor {
   }
 
   #insert(text: string): void {
-    const clean = [...text.replace(/[\u0000-\u001f\u007f]/g, ' ')].slice(0, MAX_LINE - this.#chars.length);
+    const clean = [...text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, ' ')].slice(0, MAX_LINE - this.#chars.length);
     this.#chars.splice(this.#cursor, 0, ...clean);
     this.#cursor += clean.length;
   }

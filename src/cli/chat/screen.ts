@@ -13,6 +13,7 @@ export class Screen {
   readonly #paintPrompt: (text: string) => string;
   /** The unfinished line of the answer that is being written. */
   #partial = '';
+  #busy = '';
   #input = { text: '', column: 0 };
   /** Rows from the first of the live block to where the cursor is. */
   #rowsAbove = 0;
@@ -22,11 +23,19 @@ export class Screen {
     this.#paintPrompt = paintPrompt;
   }
 
-  /** Finished lines. */
-  print(text: string): void {
+  /** Finished lines, broken between words. `paint` gets each row, without a colour code in it, and its number. */
+  print(text: string, paint: (row: string, n: number) => string = (row) => row): void {
     this.#draw(() => {
       if (this.#partial !== '') this.#finishPartial();
-      this.#out.write(`${text}\n`);
+      for (const [n, row] of wrap(text, Math.max(10, this.#columns)).entries()) this.#out.write(`${paint(row, n)}\n`);
+    });
+  }
+
+  /** A row of the live block that says that something is under way; empty: nothing is. */
+  busy(text: string): void {
+    if (text === this.#busy) return;
+    this.#draw(() => {
+      this.#busy = text;
     });
   }
 
@@ -44,9 +53,10 @@ export class Screen {
     this.#draw(() => this.#finishPartial());
   }
 
+  /** The line that is being typed. Line ends in it (of a paste) show as one sign each. */
   input(text: string, column: number): void {
     this.#draw(() => {
-      this.#input = { text, column };
+      this.#input = { text: text.replaceAll('\n', '⏎').replaceAll('\t', ' '), column };
     });
   }
 
@@ -72,8 +82,9 @@ export class Screen {
     // A line that is too long for the row shows the part around the cursor.
     const room = Math.max(4, columns - width(PROMPT) - 1);
     const { text, column } = visible(this.#input, room);
-    if (this.#partial !== '') this.#out.write(`${this.#partial}\n`);
-    this.#rowsAbove = this.#partial === '' ? 0 : 1;
+    const above = [this.#partial, this.#busy].filter((row) => row !== '');
+    for (const row of above) this.#out.write(`${row}\n`);
+    this.#rowsAbove = above.length;
     this.#out.write(`${this.#paintPrompt(PROMPT)}${text}\r\u001b[${width(PROMPT) + column}C`);
   }
 

@@ -21,7 +21,9 @@ describe('CL-31 the line that is typed', () => {
     [['abc', '\u0001', '\u000b'], ''],
     [['你好', '\u001b[D', '们'], '你们好'],
     [['🦞🦞', '\u007f'], '🦞'],
-    [['\u001b[200~two\nlines\u001b[201~'], 'two lines'],
+    [['\u001b[200~two\nlines\u001b[201~'], 'two\nlines'],
+    [['\u001b[200~a\r\n\tb\u001b[201~'], 'a\n\tb'],
+    [['one', '\u001b\r', 'two'], 'one\ntwo'],
     [['\u001b[200~cut ', 'paste\u001b[201~!'], 'cut paste!'],
     [['a', '\u001b[', 'D', 'b'], 'ba'],
     [['\u001b[1;5C\u001b[24~ok'], 'ok'],
@@ -57,7 +59,7 @@ describe('CL-31 the line that is typed', () => {
         ),
         (keys) => {
           const { editor } = feed(...keys);
-          return !/[\u0000-\u001f]/.test(editor.text) && editor.cursorColumn <= width(editor.text);
+          return !/[\u0000-\u0008\u000b-\u001f]/.test(editor.text) && editor.cursorColumn <= width(editor.text);
         },
       ),
     );
@@ -112,11 +114,30 @@ describe('CL-32 what is printed', () => {
     expect(terminal(written)).toEqual(['half an ans', '· tool', 'wer']);
   });
 
+  test('CL-32 printed text is broken between words, and painted row by row', () => {
+    let written = '';
+    const screen = new Screen({ write: (text) => (written += text), isTTY: true, columns: 20 }, (text) => text);
+    screen.print('one two three four five six', (row, n) => `<${n}:${row}>`);
+    expect(written).toContain('<0:one two three four>\n<1:five six>\n');
+  });
+
+  test('CL-32 what is under way has a row of its own, which goes when something comes; line ends of a paste show as one sign', () => {
+    let written = '';
+    const screen = new Screen({ write: (text) => (written += text), isTTY: true, columns: 20 }, (text) => text);
+    screen.busy('…');
+    expect(written.endsWith('…\n› \r\u001b[2C')).toBe(true);
+    written = '';
+    screen.busy('');
+    screen.input('a\nb', 3);
+    expect(written).not.toContain('…');
+    expect(written).toContain('› a⏎b');
+  });
+
   test('CL-32 foreign text loses its controls', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'binary' }),
-        (text) => !/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(printable(text)),
+        (text) => !/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u202a-\u202e\u2066-\u2069]/.test(printable(text)),
       ),
     );
     expect(oneLine('a\u001b[31m\nb', 20)).toBe('a[31m b');

@@ -1,16 +1,20 @@
-import { faultText } from '../../client/fault.ts';
+import { UserError } from '../../lib/errors.ts';
 import { isRecord } from '../../lib/json.ts';
+import { OPERATOR_SCOPES } from '../../protocol/scopes.ts';
 import { Conversation, type Ending, type View } from '../chat/conversation.ts';
 import { LineEditor } from '../chat/line-editor.ts';
 import { Screen } from '../chat/screen.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
-import { faultError } from '../errors.ts';
+import { faultError, faultLine } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
+import { pairs } from '../format/table.ts';
 import { oneLine, printable } from '../format/text.ts';
 import { count } from '../format/values.ts';
-import { type Gateway, openGateway } from '../gateway.ts';
+import { type Gateway, openGateway, USE, withGateway } from '../gateway.ts';
+import type { Messages } from '../i18n.ts';
 import { number, record, records, text } from '../read-json.ts';
+import { usage } from '../usage.ts';
 
 /**
  * `openclaw chat`: on a terminal a conversation with streaming and keys; in a pipe one message per line of stdin, each answered before the
@@ -20,7 +24,7 @@ export const run: Run = async (context) => {
   const { env, flags, out } = context;
   const isInteractive = env.stdin.isTTY && env.stdout.isTTY && !out.json;
   const gateway = await openGateway(context, {
-    scopes: ['operator.admin', 'operator.read', 'operator.write'],
+    scopes: USE,
     caps: ['tool-events'],
     device: 'make',
     timeoutMs: 10_000,
@@ -47,8 +51,12 @@ export const run: Run = async (context) => {
       },
       message: () => {},
       tool: (name) => stderr(`· ${name}`),
+      busy: () => {},
       notice: stderr,
-      problem: (message, fix) => stderr(`${out.text.error} ${message}${fix === undefined ? '' : `\n  ${out.text.fix} ${fix}`}`),
+      problem: (message, fix) => {
+        stderr(`${out.text.error} ${message}`);
+        if (fix !== undefined) stderr(out.todo(out.text.fix, fix, '  '));
+      },
     };
     const talk = conversation(via, view);
     await talk.start(0);
@@ -57,7 +65,7 @@ export const run: Run = async (context) => {
     let code: number = EXIT.ok;
     const say = async (message: string): Promise<void> => {
       answered = '';
-      const ending = await Promise.race([talk.send(message), lostForGood(via)]);
+      const ending = await Promise.race([talk.send(message), lostForGood(via, out.text)]);
       if (ending.state !== 'final') code = EXIT.failure;
       if (out.json) {
         if (ending.state === 'error') out.badResult({ error: { code: 'RUN_FAILED', message: ending.message, fix: 'openclaw logs' } });
@@ -65,9 +73,15 @@ export const run: Run = async (context) => {
       } else if (ending.state !== 'error') out.line(answered);
     };
     const first = flags.text('message');
+    let isAsked = first !== undefined;
     if (first !== undefined) await say(first);
-    for await (const line of env.stdin.lines()) if (line.trim() !== '') await say(line);
+    for await (const line of env.stdin.lines()) {
+      if (line.trim() === '') continue;
+      isAsked = true;
+      await say(line);
+    }
     keep();
+    if (!isAsked) throw usage(out.text.stdinEmpty, "printf 'hello\\n' | openclaw chat");
     return code;
   }
 
@@ -88,18 +102,27 @@ export const run: Run = async (context) => {
       answer: (more) => screen.stream(more),
       answerEnd: () => screen.endStream(),
       answerRestart: () => screen.print(paint.dim('…')),
-      message: (role, body) => screen.print(role === 'user' ? paint.cyan(`› ${body}`) : body),
-      tool: (name) => screen.print(paint.dim(`· ${name}`)),
-      notice: (body) => screen.print(paint.dim(body)),
-      problem: (message, fix) =>
-        screen.print(`${paint.red(t.error)} ${message}${fix === undefined ? '' : `\n  ${paint.bold(t.fix)} ${fix}`}`),
+      message: (role, body) => (role === 'user' ? said(body) : screen.print(body)),
+      tool: (name) => screen.print(`· ${name}`, paint.dim),
+      busy: (isBusy) => screen.busy(isBusy ? paint.dim('…') : ''),
+      notice: (body) => screen.print(body, paint.dim),
+      problem: (message, fix) => {
+        screen.print(`${t.error} ${message}`, (row, n) => (n === 0 ? row.replace(t.error, paint.red(t.error)) : row));
+        if (fix !== undefined) screen.print(`  ${t.fix} ${fix}`, (row, n) => (n === 0 ? row.replace(t.fix, paint.bold(t.fix)) : row));
+      },
     };
+    const said = (body: string): void => screen.print(`\n› ${body}`, (row) => (row === '' ? '' : paint.cyan(row)));
+    // Talking needs no more than read and write. What manages is asked on a connection of its own, when it is asked: nobody waits for an
+    // approval of more than they use.
+    const manage: Gateway['call'] = (name, params, options) =>
+      via.target.endpoint.door === 'admin'
+        ? via.call(name, params, options)
+        : withGateway(context, { scopes: OPERATOR_SCOPES, device: 'make' }, (gateway) => gateway.call(name, params, options));
     const talk = conversation(via, view);
     env.stdout.write('\u001b[?2004h');
-    screen.print(paint.dim(t.chatWelcome));
     await talk.start(flags.int('history-limit', { min: 0, max: 1000 }) ?? 20);
     watchConnection(context, via, talk, view);
-    await noteModel(via, view);
+    screen.print(`\n${await whereText(via, talk, t)}\n${t.chatWelcome}`, paint.dim);
 
     return new Promise<number>((resolve) => {
       let warned = false;
@@ -119,7 +142,7 @@ export const run: Run = async (context) => {
         const message = line.trim();
         if (message === '') return;
         if (message.startsWith('/') && (await command(message))) return;
-        screen.print(paint.cyan(`› ${printable(message)}`));
+        said(printable(message));
         if (via.client.state.kind !== 'open') view.notice(t.chatQueued);
         void talk.send(message);
       };
@@ -131,7 +154,7 @@ export const run: Run = async (context) => {
             leave();
             return true;
           case '/help':
-            screen.print(HELP);
+            screen.print(t.chatHelp);
             return true;
           case '/abort':
           case '/stop':
@@ -139,13 +162,13 @@ export const run: Run = async (context) => {
             return true;
           case '/new':
           case '/reset':
-            await attempt(view, () => talk.reset().then(() => view.notice(t.chatNewSession)));
+            await attempt(view, () => talk.reset(manage).then(() => view.notice(t.chatNewSession)));
             return true;
           case '/status':
-            await attempt(view, async () => screen.print(await statusText(via, talk)));
+            await attempt(view, async () => screen.print(await statusText(via, talk, t)));
             return true;
           case '/model':
-            await attempt(view, async () => screen.print(await modelCommand(via, talk, rest[0])));
+            await attempt(view, async () => screen.print(await modelCommand({ via, talk, manage, t }, rest[0])));
             return true;
           default:
             view.problem(t.chatUnknownCommand(oneLine(name, 40)));
@@ -187,12 +210,6 @@ export const run: Run = async (context) => {
   }
 };
 
-const HELP = `/new      begin a new conversation (the old one is kept)
-/status   gateway, model, tokens of this conversation
-/model    list models; /model provider/id chooses one here
-/abort    stop the answer (also Esc)
-/exit     leave (also Ctrl-D); the agent goes on`;
-
 async function attempt(view: View, task: () => Promise<void>): Promise<void> {
   try {
     await task();
@@ -209,10 +226,10 @@ function watchConnection({ env, out }: Context, via: Gateway, talk: Conversation
     if (state.kind === 'waiting' && !wasLost) {
       wasLost = true;
       view.notice(
-        out.text.chatReconnecting(Math.max(1, Math.round((state.untilMs - env.clock.now()) / 1000)), printable(faultText(state.why))),
+        out.text.chatReconnecting(Math.max(1, Math.round((state.untilMs - env.clock.now()) / 1000)), faultLine(state.why, out.text)),
       );
     } else if (state.kind === 'paused') {
-      const { message, fix } = faultError(state.why, via.target);
+      const { message, fix } = faultError(state.why, via.target, out.text);
       view.problem(message, fix);
     } else if (state.kind === 'open' && wasLost) {
       wasLost = false;
@@ -224,53 +241,60 @@ function watchConnection({ env, out }: Context, via: Gateway, talk: Conversation
 }
 
 /** A connection that only a person can mend ends a pipe. */
-const lostForGood = (via: Gateway): Promise<Ending> =>
+const lostForGood = (via: Gateway, t: Messages): Promise<Ending> =>
   new Promise((resolve) => {
     const check = (): void => {
       const { state } = via.client;
-      if (state.kind === 'paused') resolve({ state: 'error', message: printable(faultText(state.why)) });
+      if (state.kind === 'paused') resolve({ state: 'error', message: faultLine(state.why, t) });
     };
     via.client.onState(check);
     check();
   });
 
-async function noteModel(via: Gateway, view: View): Promise<void> {
-  const answer = await via.client.request('models.list', {});
-  if (answer.ok && records(answer.value.models).every((model) => model['provider'] === 'builtin')) {
-    view.notice('No model is connected: the built-in guide answers. openclaw models try gives you a small real one.');
-  }
+/** Whom one is talking to: `scripted/m1 · agent:main:main`. */
+async function whereText(via: Gateway, talk: Conversation, t: Messages): Promise<string> {
+  const [models, status] = await Promise.all([via.client.request('models.list', {}), via.client.request('status', {})]);
+  if (models.ok && records(models.value.models).every((model) => model['provider'] === 'builtin')) return t.guideAnswers;
+  const name = status.ok ? defaultModel(status.value) : undefined;
+  return [name, printable(talk.sessionKey)].filter((part) => part !== undefined).join(' · ');
 }
 
-async function statusText(via: Gateway, talk: Conversation): Promise<string> {
+function defaultModel(status: unknown): string | undefined {
+  const fact = record(record(record(status)['gateway'])['model']);
+  const name = [text(fact['provider']), text(fact['id'])].filter(Boolean).join('/');
+  return name === '' ? undefined : oneLine(name, 80);
+}
+
+async function statusText(via: Gateway, talk: Conversation, t: Messages): Promise<string> {
   const [status, sessions] = await Promise.all([via.call('status', {}), via.call('sessions.list', { limit: 200 })]);
   const row = records(sessions['sessions']).find((session) => session['key'] === talk.sessionKey);
   const model = [text(row?.['modelProvider']), text(row?.['model'])].filter(Boolean).join('/');
-  const fact = record(record(status['gateway'])['model']);
-  const standard = [text(fact['provider']), text(fact['id'])].filter(Boolean).join('/');
   const used = number(row?.['totalTokens']);
   const limit = number(row?.['contextTokens']);
-  return [
-    `Gateway  ${oneLine(text(status['runtimeVersion']) ?? '?', 40)} via ${via.target.endpoint.url}`,
-    `Session  ${printable(talk.sessionKey)}`,
-    `Model    ${oneLine(model || standard || 'none', 80)}`,
-    `Tokens   ${used === undefined ? '0' : count(used)}${limit ? ` of ${count(limit)}` : ''}`,
-  ].join('\n');
+  const rows = [
+    [t.hopGateway, `${oneLine(text(status['runtimeVersion']) ?? '?', 40)}  ${via.target.endpoint.url}`],
+    [t.session, printable(talk.sessionKey)],
+    [t.hopModel, oneLine(model || defaultModel(status) || '-', 80)],
+    [t.tokens, `${used === undefined ? '0' : count(used)}${limit ? ` / ${count(limit)}` : ''}`],
+  ] as const;
+  return pairs(rows, (name) => name);
 }
 
-async function modelCommand(via: Gateway, talk: Conversation, ref: string | undefined): Promise<string> {
-  if (ref === undefined) {
-    const models = records((await via.call('models.list', {})).models).map(
-      (model) => `  ${oneLine(`${String(model['provider'])}/${String(model['id'])}`, 100)}`,
-    );
-    if (models.length === 0) return 'No model is connected: the built-in guide answers. openclaw models try';
-    return `${models.join('\n')}\n/model provider/id chooses one for this conversation, /model default takes it back`;
-  }
+async function modelCommand(
+  { via, talk, manage, t }: { via: Gateway; talk: Conversation; manage: Gateway['call']; t: Messages },
+  ref: string | undefined,
+): Promise<string> {
+  const known = records((await via.call('models.list', {})).models).map((model) =>
+    oneLine(`${String(model['provider'])}/${String(model['id'])}`, 100),
+  );
+  if (ref === undefined) return known.length === 0 ? t.guideAnswers : `${known.map((name) => `  ${name}`).join('\n')}\n${t.chatModelHelp}`;
+  const shown = oneLine(ref, 100);
+  // A provider may have more models than it lists; one that is not there has none.
+  if (ref !== 'default' && !known.some((name) => name.startsWith(`${ref.split('/')[0]}/`)))
+    throw new UserError('MODEL_UNKNOWN', t.modelUnknown(shown, known.slice(0, 8).join(', ')), { fix: '/model' });
   const model = ref === 'default' ? null : ref;
   // The admin socket has a method of its own; over the wire it is a change of the session, which needs admin.
-  const answer =
-    via.target.endpoint.door === 'admin'
-      ? await via.client.request('models.set', { sessionKey: talk.sessionKey, model })
-      : await via.client.call('sessions.patch', { key: talk.sessionKey, model });
-  if (!answer.ok) throw faultError(answer.error, via.target);
-  return `model: ${oneLine(model ?? 'default', 100)}`;
+  if (via.target.endpoint.door === 'admin') await via.call('models.set', { sessionKey: talk.sessionKey, model });
+  else await manage('sessions.patch', { key: talk.sessionKey, model });
+  return known.includes(ref) || model === null ? t.chatModel(shown) : t.chatModelUnlisted(shown);
 }

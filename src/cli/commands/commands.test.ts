@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeCliOptions, fakeCli, Refuse, type Script, scriptedGateway } from '../../../test/support/fake-cli-env.ts';
+import { until } from '../../../test/support/until.ts';
+import type { TryPlan, TryProgress } from '../../protocol/methods/local.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -56,8 +58,40 @@ describe('CL-40 devices', () => {
     expect(t.json()).toMatchObject({ error: { code: 'NOTHING_PENDING' } });
   });
 
+  test('CL-55 an id may be cut to a beginning that only one has, or be the name of the device', async () => {
+    const one = { deviceId: `abcd${'1'.repeat(60)}`, displayName: 'laptop', approvedScopes: ['operator.read'] };
+    const two = { deviceId: `abce${'2'.repeat(60)}`, displayName: 'phone', approvedScopes: ['operator.read'] };
+    const { gateway, t } = here({
+      'device.pair.list': { pending: [pending('11111111-aaaa', 1), pending('11112222-bbbb', 2)], paired: [one, two] },
+      'device.pair.approve': { device: {} },
+      'device.pair.remove': {},
+    });
+    const last = () => gateway.asked.at(-1);
+    expect(await t.run('devices', 'list')).toBe(0);
+    expect(t.out()).toContain('11111111 ');
+    expect(t.out()).not.toContain('1'.repeat(20));
+    expect(await t.run('devices', 'approve', '11112222')).toBe(0);
+    expect(last()).toMatchObject({ params: { requestId: '11112222-bbbb' } });
+    expect(await t.run('devices', 'remove', 'abce')).toBe(0);
+    expect(last()).toMatchObject({ params: { deviceId: two.deviceId } });
+    expect(await t.run('devices', 'remove', 'laptop')).toBe(0);
+    expect(last()).toMatchObject({ params: { deviceId: one.deviceId } });
+    for (const wrong of [
+      ['approve', '1111'],
+      ['remove', 'abc'],
+      ['remove', 'nobody'],
+    ]) {
+      expect(await t.run('devices', ...wrong, '--json'), wrong.join(' ')).toBe(1);
+      expect(t.json()).toMatchObject({ error: { fix: 'openclaw devices list' } });
+      expect(last()?.method).toBe('device.pair.list');
+    }
+  });
+
   test('CL-41 a rotated token is printed nowhere', async () => {
-    const { t } = here({ 'device.token.rotate': { deviceId: 'd1', role: 'operator', token: 'SECRET-TOKEN', scopes: [] } });
+    const { t } = here({
+      'device.pair.list': { pending: [], paired: [{ deviceId: 'd1', role: 'operator' }] },
+      'device.token.rotate': { deviceId: 'd1', role: 'operator', token: 'SECRET-TOKEN', scopes: [] },
+    });
     for (const json of [[], ['--json']]) {
       expect(await t.run('devices', 'rotate', '--device', 'd1', ...json)).toBe(0);
       expect(t.out() + t.err()).not.toContain('SECRET-TOKEN');
@@ -149,7 +183,22 @@ describe('CL-42 agent', () => {
   });
 });
 
+describe('CL-56 sessions', () => {
+  test('CL-56 a conversation that is not there is an error, and reset makes none', async () => {
+    const { gateway, t } = here({ 'sessions.preview': { previews: [{ key: 'nosuch', status: 'missing', items: [] }] } });
+    expect(await t.run('sessions', 'preview', 'nosuch', '--json')).toBe(1);
+    expect(t.json()).toMatchObject({ ok: false, error: { code: 'SESSION_MISSING', fix: 'openclaw sessions' } });
+    expect(await t.run('sessions', 'reset', 'nosuch', '--json')).toBe(1);
+    expect(gateway.asked.some(({ method }) => method === 'sessions.reset')).toBe(false);
+  });
+});
+
 describe('CL-43 chat in a pipe', () => {
+  test('CL-43 nothing to say is wrong usage', async () => {
+    const { t } = here({ 'events.subscribe': {}, 'agents.list': {}, 'chat.history': { messages: [] } });
+    expect(await t.run('chat')).toBe(2);
+  });
+
   test('CL-43 one message per line, each answered before the next; exit 0', async () => {
     const sent: string[] = [];
     let emit: (event: string, payload: unknown) => void = () => {};
@@ -214,11 +263,26 @@ describe('CL-44 models', () => {
     expect(readFileSync(join(dir, 'openclaw.json'), 'utf8')).toContain('anthropic/claude');
   });
 
+  test('CL-44 set refuses any model while none is connected', async () => {
+    const { t } = here({ 'models.list': { models: [] } });
+    expect(await t.run('models', 'set', 'foo/bar', '--json')).toBe(1);
+    expect(t.json()).toMatchObject({ error: { code: 'MODEL_UNKNOWN', fix: 'openclaw models try' } });
+  });
+
   test('CL-44 try says the cost and asks; without a terminal it does nothing unless told --yes', async () => {
     const script = {
-      'models.try.plan': { downloadBytes: 130_000_000, diskBytes: 200_000_000, memoryBytes: 257_000_000, dir: '/state/models' },
+      'models.try.plan': {
+        title: 'Small',
+        installed: false,
+        downloadBytes: 130_000_000,
+        diskBytes: 200_000_000,
+        memoryBytes: 257_000_000,
+        dir: '/state/models',
+        python: { ok: true, version: '3.12.1' },
+      } satisfies TryPlan,
       'models.try.install': (_params: unknown, more: (payload: unknown) => void) => {
-        more({ status: 'progress', message: 'fetching', percent: 50 });
+        const told: TryProgress = { step: 2, steps: 4, text: 'fetching', elapsedMs: 0 };
+        for (const elapsedMs of [0, 1_000]) more({ status: 'progress', ...told, elapsedMs });
         return { ok: true, model: 'try/small' };
       },
     };
@@ -227,7 +291,7 @@ describe('CL-44 models', () => {
     expect(t.err()).toContain('124.0 MiB'.replace('.0', ''));
     expect(gateway.asked.some(({ method }) => method === 'models.try.install')).toBe(false);
     expect(await t.run('models', 'try', '--yes')).toBe(0);
-    expect(t.err()).toContain('fetching 50%');
+    expect(t.err().match(/2\/4 fetching/g)).toHaveLength(1);
   });
 });
 
@@ -262,6 +326,47 @@ describe('CL-45 config', () => {
       await t.run(...argv);
       expect(t.out() + t.err()).not.toContain('123456789012345678901234');
     }
+  });
+
+  test('CL-45 a value of - is read from stdin: a secret is no argument', async () => {
+    const { t } = here({}, { stdin: ['a-secret-that-came-by-a-pipe'] });
+    expect(await t.run('config', 'set', 'gateway.remote.token', '-')).toBe(0);
+    expect(readFileSync(join(dir, 'openclaw.json'), 'utf8')).toContain('a-secret-that-came-by-a-pipe');
+    expect(t.out() + t.err()).not.toContain('a-secret');
+    expect(await t.run('config', 'set', 'gateway.remote.token', 'typed-typed-typed-typed-typed')).toBe(0);
+    expect(t.err()).toContain('openclaw config set gateway.remote.token -');
+  });
+
+  test('CL-45 on a terminal it is asked for and not shown; Ctrl-C leaves all as it was', async () => {
+    const { t } = here({}, { isTTY: true });
+    // What is typed before somebody reads is lost in this fake terminal: typed again and again, until it was taken.
+    const answered = async (keys: string): Promise<number> => {
+      let code: number | undefined;
+      void t.run('config', 'set', 'gateway.remote.token', '-', '--no-color').then((ended) => {
+        code = ended;
+      });
+      await until(() => {
+        t.type(keys);
+        return code !== undefined;
+      });
+      return code ?? -1;
+    };
+    expect(await answered('\u0015\u001b[200~a-pasted-secret-of-28-chars!x\u001b[201~\u007f\r')).toBe(0);
+    expect(t.out() + t.err()).not.toContain('pasted');
+    expect(readFileSync(join(dir, 'openclaw.json'), 'utf8')).toContain('a-pasted-secret-of-28-chars!');
+    expect(await answered('\u0003')).toBe(130);
+    expect(readFileSync(join(dir, 'openclaw.json'), 'utf8')).toContain('a-pasted-secret-of-28-chars!');
+  });
+
+  test('CL-45 an unknown key is set with a warning; a refused value names one that is taken', async () => {
+    const { t } = here({});
+    expect(await t.run('config', 'set', 'nosuch.key', '1', '--json')).toBe(0);
+    expect(t.json()).toMatchObject({ ok: true, unknown: true });
+    expect(t.err()).toContain('nosuch.key');
+    expect(await t.run('config', 'set', 'gateway.bind', 'everywhere', '--json')).toBe(1);
+    expect(t.json()).toMatchObject({ error: { fix: 'openclaw config set gateway.bind loopback' } });
+    expect(await t.run('config', 'set', 'gateway.port', 'abc', '--json')).toBe(1);
+    expect(t.json()).toMatchObject({ error: { fix: 'openclaw config set gateway.port 18789' } });
   });
 
   test('CL-45 schema is JSON on stdout', async () => {

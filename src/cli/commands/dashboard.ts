@@ -2,20 +2,25 @@ import type { Run } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { urlTarget, usableConfig } from '../target.ts';
 
-/** `openclaw dashboard`: where the control panel is and how to get in. No secret in the URL: it would stay in histories and logs. */
+/**
+ * `openclaw dashboard`: the gateway's page. This version's says how to get in and holds no control panel; that is told, not hidden. No
+ * secret in the URL: it would stay in histories and logs.
+ */
 export const run: Run = async (context) => {
   const { out, env } = context;
+  const { text: t } = out;
   const config = await usableConfig(context);
   const target = await urlTarget(context);
   const base = target.endpoint.url.replace(/^ws/, 'http').replace(/\/$/, '');
   const url = `${base}${config.config.gateway.controlUi.basePath}/`;
-  const { port } = config.config.gateway;
-  const overSsh = env.vars['SSH_CONNECTION'] !== undefined;
-  const tunnel = `ssh -N -L ${port}:127.0.0.1:${port} ${env.vars['USER'] ?? 'user'}@<this-machine>`;
-  out.result({ url, ...(overSsh ? { tunnel } : {}), signIn: 'openclaw auth token --show' });
-  out.line(`Control panel: ${out.paint.cyan(url)}`);
-  if (overSsh) out.line(`You are here over SSH. On your own machine first: ${tunnel}`);
-  out.line('It asks for the token once and then remembers this browser as a device.');
-  out.line(`${out.text.next} ${target.mode === 'remote' ? 'on the gateway: ' : ''}openclaw auth token --show`);
+  const port = new URL(base).port || '18789';
+  // `client-ip client-port server-ip server-port`, set by sshd: the third is where this person reached this machine.
+  const [, , here] = (env.vars['SSH_CONNECTION'] ?? '').split(' ');
+  const tunnel = here === undefined ? undefined : `ssh -N -L ${port}:127.0.0.1:${port} ${env.vars['USER'] ?? 'user'}@${here}`;
+  out.result({ url, panel: false, ...(tunnel === undefined ? {} : { tunnel }), signIn: 'openclaw auth token --show' });
+  out.line(`${t.page}: ${out.paint.cyan(url)}`);
+  out.line(t.noPanel);
+  if (tunnel !== undefined) out.line(`${t.overSsh} ${tunnel}`);
+  out.line(out.todo(t.next, 'openclaw chat'));
   return EXIT.ok;
 };

@@ -1,3 +1,4 @@
+import { UserError } from '../../lib/errors.ts';
 import type { Run } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 
@@ -9,8 +10,8 @@ export const run: Run = async ({ out, args }) => {
   const found = root === undefined ? [] : listDocs(root);
   const [topic] = args;
   const shown = topic === undefined ? found : found.filter((file) => file.toLowerCase().includes(topic.toLowerCase()));
+  if (shown.length === 0) throw new UserError('NO_SUCH_PAGE', out.text.noPage, { fix: 'openclaw docs' });
   out.result({ root: root ?? null, files: shown });
-  if (shown.length === 0) out.line(`No such page came with this program. ${out.text.next} openclaw --help`);
   for (const file of shown) out.line(file);
   return EXIT.ok;
 

@@ -20,7 +20,7 @@ export const run: Run = async (context) => {
       expectFinal: flags.on('expect-final'),
       onProgress: (payload) => out.note(JSON.stringify(payload)),
     });
-    if (!answer.ok) throw faultError(answer.error, target);
+    if (!answer.ok) throw faultError(answer.error, target, context.out.text);
     out.result({ method, result: answer.value ?? null });
     out.line(JSON.stringify(answer.value ?? null, undefined, 2));
     return EXIT.ok;

@@ -5,7 +5,7 @@ import { checkTarget } from '../../net/url-safety.ts';
 import type { Run } from '../command.ts';
 import { faultError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import { oneLine } from '../format/text.ts';
+import { oneLine, pad } from '../format/text.ts';
 import { millis } from '../format/values.ts';
 import { tryOpen } from '../gateway.ts';
 import { record, text } from '../read-json.ts';
@@ -75,17 +75,19 @@ export const run: Run = async (context) => {
   else
     out.badResult({
       ...body,
-      error: { code: 'NONE_REACHABLE', message: 'no gateway connects', fix: targets[0]?.fix ?? 'openclaw gateway run' },
+      error: { code: 'NONE_REACHABLE', message: 'no gateway connects', fix: out.fix(targets[0]?.fix ?? 'openclaw gateway run') },
     });
 
   const { paint } = out;
-  out.line(`Reachable: ${reached.length > 0 ? paint.green('yes') : paint.red('no')}   (${durationMs} of ${budget} ms)`);
+  const { text: t } = out;
+  const columns = Math.max(...targets.map(({ kind }) => kind.length), 0);
   for (const { kind, url, connect, fix } of targets) {
     const state = connect.ok
-      ? paint.green(`ok (${millis(connect.latencyMs ?? 0)}) · RPC: ${connect.rpcOk ? 'ok' : 'limited (missing scope)'}`)
-      : paint.red(connect.error ?? 'failed');
-    out.line(`${paint.bold(kind)}  ${oneLine(url, 120)}\n  Connect: ${state}`);
-    if (!connect.ok && fix !== undefined) out.line(`  ${out.text.fix} ${fix}`);
+      ? `${oneLine(url, 120)}  ${connect.rpcOk ? paint.green('ok') : paint.yellow(t.limited)}  ${paint.dim(millis(connect.latencyMs ?? 0))}`
+      : `${oneLine(url, 120)}  ${paint.red(connect.error ?? 'failed')}`;
+    out.line(`${connect.ok ? paint.green('✓') : paint.red('✗')} ${paint.bold(pad(kind, columns))}  ${state}`);
+    // Where one answers, the silence of another is no fault.
+    if (!connect.ok && fix !== undefined && reached.length === 0) out.line(out.todo(t.fix, fix, '  '));
   }
   return reached.length > 0 ? EXIT.ok : EXIT.failure;
 
@@ -128,7 +130,7 @@ export const run: Run = async (context) => {
     };
     const start = env.clock.monotonic();
     const opened = await tryOpen(context, { scopes: ['operator.read'], device: 'have', mode: 'probe', timeoutMs: budget, only: target });
-    if (!opened.ok) return failed(faultError(opened.error.fault, target));
+    if (!opened.ok) return failed(faultError(opened.error.fault, target, context.out.text));
     const latencyMs = Math.round((env.clock.monotonic() - start) * 10) / 10;
     const { client } = opened.value;
     const [health, presence] = await Promise.all([

@@ -2,7 +2,7 @@ import { UserError } from '../../lib/errors.ts';
 import type { Run } from '../command.ts';
 import { faultError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import { oneLine, pad } from '../format/text.ts';
+import { oneLine, pad, width } from '../format/text.ts';
 import { millis } from '../format/values.ts';
 import { tryOpen } from '../gateway.ts';
 import { number, record, text } from '../read-json.ts';
@@ -48,21 +48,25 @@ export const run: Run = async (context) => {
     ...(dashboard === undefined ? {} : { dashboard }),
     logs: paths.logsDir,
   };
-  const isFine = runtime.state !== 'not running' && probe?.ok !== false;
+  // The owner's own door is open: that this terminal holds no secret for the other one is worth a word, not a failure.
+  const needsSecret = runtime.state === 'running' && /^AUTH_(TOKEN_MISSING|PASSWORD_MISSING|REQUIRED)$/.test(probe?.code ?? '');
+  const isFine = runtime.state !== 'not running' && (probe?.ok !== false || needsSecret);
   if (isFine) out.result(body);
   else
     out.badResult({
       ...body,
-      error: { code: 'GATEWAY_NOT_OK', message: probe?.error ?? 'not running', fix: probe?.fix ?? 'openclaw gateway run' },
+      error: { code: 'GATEWAY_NOT_OK', message: probe?.error ?? 'not running', fix: out.fix(probe?.fix ?? 'openclaw gateway run') },
     });
 
-  const { paint } = out;
-  const line = (name: string, value: string): void => out.line(`${paint.bold(pad(name, 10))} ${value}`);
-  line('Config', `${paths.configPath}${config.exists ? '' : ` (${out.text.noConfigFile})`}`);
+  const { paint, text: t } = out;
+  const labels = [t.hopConfig, t.hopGateway, t.runtime, t.page, t.logs, t.probe];
+  const columns = Math.max(...labels.map(width));
+  const line = (name: string, value: string): void => out.line(`${paint.bold(pad(name, columns))}  ${value}`);
+  line(t.hopConfig, `${paths.configPath}${config.exists ? '' : ` (${t.noConfigFile})`}`);
   line(
-    'Gateway',
+    t.hopGateway,
     isRemote
-      ? `mode remote: ${gateway.remote.url ?? '(gateway.remote.url is not set)'}`
+      ? `mode remote: ${gateway.remote.url ?? `(${t.notSet('gateway.remote.url')})`}`
       : `bind=${gateway.bind}, port=${gateway.port} (${config.sourceOf('gateway.port')})`,
   );
   if (!isRemote) {
@@ -71,21 +75,28 @@ export const run: Run = async (context) => {
       runtime.version === undefined ? '' : `version ${oneLine(runtime.version, 40)}`,
     ].filter(Boolean);
     line(
-      'Runtime',
+      t.runtime,
       runtime.state === 'running'
-        ? paint.green(`${out.text.running}${details.length === 0 ? '' : ` (${details.join(', ')})`}`)
-        : paint.red(out.text.notRunning),
+        ? paint.green(`${t.running}${details.length === 0 ? '' : ` (${details.join(', ')})`}`)
+        : paint.red(t.notRunning),
     );
-    if (dashboard !== undefined) line('Dashboard', dashboard);
-    line('Logs', paths.logsDir);
+    if (dashboard !== undefined) line(t.page, `${dashboard}/`);
+    line(t.logs, paths.logsDir);
   }
   if (probe !== undefined)
-    line('Probe', probe.ok ? paint.green(`ok (${millis(probe.ms)}) ${probe.url}`) : `${paint.red('failed')} ${probe.error}`);
-  const fix = probe?.ok === false ? probe.fix : runtime.state === 'not running' ? 'openclaw gateway run' : undefined;
-  if (fix !== undefined) out.line(`${paint.bold(out.text.fix)} ${fix}`);
+    line(
+      t.probe,
+      probe.ok
+        ? `${paint.green('ok')}  ${probe.url}  ${paint.dim(millis(probe.ms))}`
+        : needsSecret
+          ? paint.yellow(t.socketDoes(probe.error ?? ''))
+          : paint.red(probe.error ?? ''),
+    );
+  const fix = isFine ? undefined : (probe?.fix ?? 'openclaw gateway run');
+  if (fix !== undefined) out.line(`\n${out.todo(t.fix, fix)}`);
   return isFine ? EXIT.ok : EXIT.failure;
 
-  async function probeByUrl(): Promise<{ ok: boolean; url: string; ms: number; error?: string; fix?: string }> {
+  async function probeByUrl(): Promise<{ ok: boolean; url: string; ms: number; code?: string; error?: string; fix?: string }> {
     const took = (): number => Math.round((env.clock.monotonic() - start) * 10) / 10;
     try {
       const target = await urlTarget(context);
@@ -94,11 +105,12 @@ export const run: Run = async (context) => {
         opened.value.close();
         return { ok: true, url: target.endpoint.url, ms: took() };
       }
-      const error = faultError(opened.error.fault, target);
+      const error = faultError(opened.error.fault, target, context.out.text);
       return {
         ok: false,
         url: target.endpoint.url,
         ms: took(),
+        code: error.code,
         error: oneLine(error.message, 300),
         ...(error.fix === undefined ? {} : { fix: error.fix }),
       };
@@ -108,6 +120,7 @@ export const run: Run = async (context) => {
         ok: false,
         url: local?.url ?? '',
         ms: took(),
+        code: thrown.code,
         error: oneLine(thrown.message, 300),
         ...(thrown.fix === undefined ? {} : { fix: thrown.fix }),
       };

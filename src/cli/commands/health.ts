@@ -3,13 +3,13 @@ import type { Run } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { oneLine } from '../format/text.ts';
 import { age, millis } from '../format/values.ts';
-import { withGateway } from '../gateway.ts';
+import { USE, withGateway } from '../gateway.ts';
 
 /** `openclaw health`: one question through the nearest door. Exit 1 when the gateway itself reports a fault, 3 when none answers. */
 export const run: Run = async (context) => {
   const { out, env } = context;
   const started = env.clock.monotonic();
-  return withGateway(context, { scopes: ['operator.read'], device: 'have' }, async (gateway) => {
+  return withGateway(context, { scopes: USE, device: 'have' }, async (gateway) => {
     const health: unknown = await gateway.call('health', context.flags.on('verbose') ? { probe: true } : undefined);
     const tookMs = env.clock.monotonic() - started;
     const fine = isRecord(health) && health['ok'] !== false;
@@ -31,7 +31,7 @@ export const run: Run = async (context) => {
         out.line(`${text.sessions}: ${text.entries(Number(sessions['count'] ?? 0))}`);
         for (const recent of list(sessions['recent']).slice(0, 5)) {
           const ms = typeof recent['age'] === 'number' ? recent['age'] : env.clock.now() - Number(recent['updatedAt'] ?? env.clock.now());
-          out.line(`  ${oneLine(String(recent['key'] ?? ''), 60)}  ${paint.dim(age(ms))}`);
+          out.line(`  ${oneLine(String(recent['key'] ?? ''), 60)}  ${paint.dim(text.ago(age(ms)))}`);
         }
       }
     }

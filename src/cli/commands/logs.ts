@@ -6,7 +6,7 @@ import type { Context } from '../context.ts';
 import { faultError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import { printable } from '../format/text.ts';
-import { type Gateway, tryOpen } from '../gateway.ts';
+import { type Gateway, tryOpen, USE } from '../gateway.ts';
 import { usableConfig } from '../target.ts';
 
 interface Page {
@@ -29,13 +29,13 @@ export const run: Run = async (context) => {
   const limit = flags.int('limit', { min: 1, max: 5000 }) ?? 200;
   const maxBytes = flags.int('max-bytes', { min: 1, max: 1_000_000 }) ?? 250_000;
   const interval = flags.int('interval', { min: 100, max: 3_600_000 }) ?? 1000;
-  const opened = await tryOpen(context, { scopes: ['operator.read'], device: 'make', reconnect: follow });
+  const opened = await tryOpen(context, { scopes: USE, device: 'make', reconnect: follow });
   let source: Source;
-  if (opened.ok) source = fromGateway(opened.value, limit, maxBytes);
+  if (opened.ok) source = fromGateway(context, opened.value, limit, maxBytes);
   else {
     const { fault, target } = opened.error;
     if (fault.kind !== 'unreachable' || target.mode === 'remote' || (await usableConfig(context)).config.gateway.mode === 'remote')
-      throw faultError(fault, target);
+      throw faultError(fault, target, context.out.text);
     source = fromFiles(context, limit, maxBytes);
     notice(context, `no gateway is running; this is its log file`);
   }
@@ -61,7 +61,7 @@ export const run: Run = async (context) => {
   }
 };
 
-function fromGateway(gateway: Gateway, limit: number, maxBytes: number): Source {
+function fromGateway({ out }: Context, gateway: Gateway, limit: number, maxBytes: number): Source {
   let last: Page = { file: '', cursor: 0, lines: [] };
   return async (cursor) => {
     const answer = await gateway.client.request('logs.tail', {
@@ -76,7 +76,7 @@ function fromGateway(gateway: Gateway, limit: number, maxBytes: number): Source 
     // While following, a restart of the gateway is waited for: the client comes back by itself.
     const { kind } = gateway.client.state;
     if (cursor !== undefined && (kind === 'waiting' || kind === 'connecting')) return { ...last, lines: [], reset: false };
-    throw faultError(answer.error, gateway.target);
+    throw faultError(answer.error, gateway.target, out.text);
   };
 }
 

@@ -1,4 +1,5 @@
 import { UserError } from '../../lib/errors.ts';
+import type { TryPlan, TryProgress } from '../../protocol/methods/local.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import { faultError } from '../errors.ts';
@@ -6,8 +7,7 @@ import { EXIT } from '../exit-codes.ts';
 import { oneLine, printable } from '../format/text.ts';
 import { bytes } from '../format/values.ts';
 import { tryOpen } from '../gateway.ts';
-import { number, record, text } from '../read-json.ts';
-import { adminTarget } from '../target.ts';
+import { adminTarget, usableConfig } from '../target.ts';
 
 /** Fetching and starting a model takes minutes; silence this long means it hangs. */
 const PROGRESS_TIMEOUT_MS = 10 * 60_000;
@@ -18,8 +18,10 @@ export const run: Run = async (context) => {
   const target = await adminTarget(context);
   const opened = target === undefined ? undefined : await tryOpen(context, { scopes: [], device: 'have', only: target });
   if (opened === undefined || !opened.ok) {
-    throw new UserError('GATEWAY_NOT_RUNNING', "the model is run by this machine's gateway, and none of this state dir is running.", {
-      fix: 'openclaw gateway run   (in another terminal), then: openclaw models try',
+    const isClient = target === undefined && (await usableConfig(context)).config.gateway.mode === 'remote';
+    if (isClient) throw new UserError('REMOTE_CONFIG', out.text.isClient, { fix: out.text.onGateway('openclaw models try') });
+    throw new UserError('GATEWAY_NOT_RUNNING', out.text.tryNeedsGateway, {
+      fix: `openclaw gateway run   (${out.text.noteOtherTerminal})`,
       exitCode: EXIT.unreachable,
     });
   }
@@ -31,66 +33,56 @@ export const run: Run = async (context) => {
         {},
         { timeoutMs: PROGRESS_TIMEOUT_MS, expectFinal: true, onProgress: progress(context) },
       );
-      if (!answer.ok) throw faultError(answer.error, gateway.target);
+      if (!answer.ok) throw faultError(answer.error, gateway.target, context.out.text);
       out.result(answer.value);
-      out.line('The local model is removed.');
+      out.line(out.text.tryRemoved);
       return EXIT.ok;
     }
     const plan = await gateway.call('models.try.plan', {});
-    printPlan(context, { ...plan });
+    printPlan(context, plan);
     if (!flags.on('yes') && !(await confirmed(context))) {
-      throw new UserError('NOT_CONFIRMED', 'nothing was done.', { fix: 'openclaw models try --yes' });
+      throw new UserError('NOT_CONFIRMED', out.text.nothingDone, { fix: 'openclaw models try --yes' });
     }
     const answer = await gateway.client.request(
       'models.try.install',
       { confirm: true },
       { timeoutMs: PROGRESS_TIMEOUT_MS, expectFinal: true, onProgress: progress(context) },
     );
-    if (!answer.ok) throw faultError(answer.error, gateway.target);
+    if (!answer.ok) throw faultError(answer.error, gateway.target, context.out.text);
     out.result(answer.value);
-    out.line(`${out.paint.green('Ready.')} ${out.text.next} openclaw chat   (undo: openclaw models try --remove)`);
+    out.line(out.paint.green(out.text.ready));
+    out.line(out.todo(out.text.next, `openclaw chat   (${out.text.noteUndo} openclaw models try --remove)`));
     return EXIT.ok;
   } finally {
     gateway.close();
   }
 };
 
-function printPlan({ out }: Context, plan: Readonly<Record<string, unknown>>): void {
-  const download = number(plan['downloadBytes']);
-  const disk = number(plan['diskBytes']) ?? number(plan['installedBytes']);
-  const memory = number(plan['memoryBytes']);
-  const cost = [
-    download === undefined ? undefined : `${bytes(download)} to fetch`,
-    disk === undefined ? undefined : `${bytes(disk)} on disk`,
-    memory === undefined ? undefined : `${bytes(memory)} of memory while it runs`,
-  ].filter((part) => part !== undefined);
-  out.note(
-    `${text(plan['name']) ?? text(plan['model']) ?? 'A small language model'}: real answers, on this machine, without a key. It is too small to be clever.`,
-  );
-  if (cost.length > 0) out.note(`Cost: ${cost.join(', ')}.`);
-  const where = text(plan['dir']) ?? text(plan['path']);
-  if (where !== undefined) out.note(`It goes into ${printable(where)} and nowhere else.`);
-  const python = record(plan['python']);
-  if (python['ok'] === false || plan['available'] === false || plan['ok'] === false) {
-    const why = text(plan['message']) ?? text(plan['reason']) ?? text(python['message']) ?? 'this machine lacks what it needs';
-    throw new UserError('MODEL_TRY_UNAVAILABLE', printable(why), {
-      fix: printable(text(plan['fix']) ?? text(python['fix']) ?? 'Install Python 3 with pip and venv'),
-    });
-  }
+function printPlan({ out }: Context, { title, dir, downloadBytes, diskBytes, memoryBytes, python }: TryPlan): void {
+  const { text: t } = out;
+  const cost = [t.costDownload(bytes(downloadBytes)), t.costDisk(bytes(diskBytes)), t.costMemory(bytes(memoryBytes))];
+  out.note(t.tryOffer(oneLine(title, 80)));
+  out.note(`${t.cost} ${cost.join(t.comma)}`);
+  out.note(t.tryWhere(printable(dir)));
+  if (!python.ok)
+    throw new UserError('MODEL_TRY_UNAVAILABLE', printable(python.message), python.fix === undefined ? {} : { fix: printable(python.fix) });
 }
 
 async function confirmed({ env, out }: Context): Promise<boolean> {
   if (!env.stdin.isTTY) return false;
-  env.stderr.write('Go on? [y/N] ');
+  env.stderr.write(`${out.text.goOn} [y/N] `);
   for await (const line of env.stdin.lines()) return /^y(es)?$/i.test(line.trim());
   out.note('');
   return false;
 }
 
-const progress =
-  ({ out }: Context) =>
-  (payload: unknown): void => {
-    const { step, message, percent } = record(payload);
-    const line = oneLine(text(message) ?? text(step) ?? '', 160);
-    if (line !== '') out.note(`  ${line}${typeof percent === 'number' ? ` ${Math.round(percent)}%` : ''}`);
+/** One line for each step as it begins; the gateway repeats it every second while it lasts. */
+function progress({ out }: Context): (payload: unknown) => void {
+  let shown = 0;
+  return (payload) => {
+    const { step = 0, steps, text } = payload as Partial<TryProgress>;
+    if (step <= shown) return;
+    shown = step;
+    out.note(`  ${step}/${steps} ${oneLine(text ?? '', 160)}`);
   };
+}

@@ -1,11 +1,12 @@
 import { editConfig } from '../../config/edit.ts';
+import { nearestName } from '../../config/near.ts';
 import { UserError } from '../../lib/errors.ts';
 import type { Run } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { table } from '../format/table.ts';
 import { oneLine } from '../format/text.ts';
 import { count } from '../format/values.ts';
-import { tryOpen, withGateway } from '../gateway.ts';
+import { tryOpen, USE, withGateway } from '../gateway.ts';
 import { number, record, records, text, texts } from '../read-json.ts';
 import { usableConfig } from '../target.ts';
 import { usage } from '../usage.ts';
@@ -13,7 +14,8 @@ import { usage } from '../usage.ts';
 /** `openclaw models`: what can be talked to now. */
 export const list: Run = async (context) => {
   const { out, flags } = context;
-  return withGateway(context, { scopes: ['operator.read'], device: 'make' }, async (gateway) => {
+  const { text: t } = out;
+  return withGateway(context, { scopes: USE, device: 'make' }, async (gateway) => {
     const refresh = flags.on('refresh') && gateway.target.endpoint.door === 'admin';
     const answer = refresh ? await gateway.call('models.refresh', {}, { timeoutMs: 30_000 }) : await gateway.call('models.list', {});
     const models = records(record(answer)['models']);
@@ -22,22 +24,21 @@ export const list: Run = async (context) => {
     if (models.length > 0) {
       out.line(
         table(
-          ['Model', 'Name', 'Context', 'Input', 'From'],
+          t.modelColumns,
           models.map((model) => [
             `${text(model['provider']) ?? '?'}/${text(model['id']) ?? '?'}`,
             text(model['name']) ?? '',
             number(model['contextWindow']) === undefined ? '' : count(number(model['contextWindow']) ?? 0),
             texts(model['input']).join(' '),
-            text(model['source']) ?? '',
           ]),
           out.paint.bold,
         ),
       );
     }
     if (real.length === 0) {
-      out.line('No model is connected: the built-in guide answers. It is no language model.');
-      out.line(`${out.text.next} openclaw models try   (a small real one, here, without a key)`);
-      out.line('      or set ANTHROPIC_API_KEY or OPENAI_API_KEY for the gateway, or start Ollama, LM Studio or llama.cpp on this machine');
+      const isElsewhere = gateway.target.mode === 'remote';
+      out.line(t.guideAnswers);
+      out.line(out.todo(t.next, isElsewhere ? t.onGateway('openclaw models try') : `openclaw models try   (${t.noteModelTry})`));
     }
     return EXIT.ok;
   });
@@ -47,18 +48,11 @@ export const list: Run = async (context) => {
 export const set: Run = async (context) => {
   const { args, out, paths, env } = context;
   const [ref] = args;
-  if (ref === undefined) throw usage('which model?', 'openclaw models   lists them');
-  if (!/^[^\s/]+\/\S+$/.test(ref))
-    throw usage(`a model is written provider/model, not ${JSON.stringify(ref.slice(0, 60))}`, 'openclaw models   lists them');
+  if (ref === undefined) throw usage(out.text.whichModel, 'openclaw models');
+  if (!/^[^\s/]+\/\S+$/.test(ref)) throw usage(out.text.modelForm(ref.slice(0, 60)), 'openclaw models');
   const config = await usableConfig(context);
   if (config.config.gateway.mode === 'remote') {
-    throw new UserError(
-      'REMOTE_CONFIG',
-      'this machine is a client (gateway.mode "remote"): the default model is set where the gateway runs.',
-      {
-        fix: `There: openclaw models set ${oneLine(ref, 80)}`,
-      },
-    );
+    throw new UserError('REMOTE_CONFIG', out.text.isClient, { fix: out.text.onGateway(`openclaw models set ${oneLine(ref, 80)}`) });
   }
   // A name that no gateway knows is most likely a typing error; without a running one it cannot be told.
   const opened = await tryOpen(context, { scopes: ['operator.read'], device: 'have' });
@@ -66,11 +60,12 @@ export const set: Run = async (context) => {
     const answer = await opened.value.client.request('models.list', {});
     opened.value.close();
     const known = answer.ok
-      ? records(record(answer.value)['models']).map((model) => `${String(model['provider'])}/${String(model['id'])}`)
-      : [];
-    if (known.length > 0 && !known.includes(ref)) {
-      throw new UserError('MODEL_UNKNOWN', `the running gateway has no model ${JSON.stringify(oneLine(ref, 80))}.`, {
-        fix: `One of: ${known.slice(0, 8).join(', ')}`,
+      ? records(record(answer.value)['models']).map((model) => oneLine(`${String(model['provider'])}/${String(model['id'])}`, 80))
+      : undefined;
+    if (known !== undefined && !known.includes(ref)) {
+      const near = nearestName(ref, known) ?? known.find((name) => name.startsWith(ref.slice(0, ref.indexOf('/') + 1))) ?? known[0];
+      throw new UserError('MODEL_UNKNOWN', out.text.modelUnknown(oneLine(ref, 80), known.slice(0, 8).join(', ')), {
+        fix: near === undefined ? 'openclaw models try' : `openclaw models set ${near}`,
       });
     }
   }
@@ -79,6 +74,7 @@ export const set: Run = async (context) => {
   const edited = await editConfig({ paths, env: env.vars }, [{ op: 'set', path, value: ref }]);
   if (!edited.ok) throw edited.error;
   out.result({ path, value: ref, file: edited.value.file, changed: edited.value.changed });
-  out.line(`${ref} is the default model now (${path} in ${edited.value.file}).`);
+  out.line(out.text.modelSet(ref, `${path}, ${edited.value.file}`));
+  out.line(out.todo(out.text.next, opened.ok ? 'openclaw chat' : 'openclaw gateway run'));
   return EXIT.ok;
 };

@@ -1,18 +1,22 @@
+import { UserError } from '../../lib/errors.ts';
+import { OPERATOR_SCOPES } from '../../protocol/scopes.ts';
 import type { Run } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { table } from '../format/table.ts';
-import { printable } from '../format/text.ts';
+import { oneLine, printable } from '../format/text.ts';
 import { age, count } from '../format/values.ts';
-import { withGateway } from '../gateway.ts';
-import { number, record, records, text } from '../read-json.ts';
+import { USE, withGateway } from '../gateway.ts';
+import type { Messages } from '../i18n.ts';
+import { number, records, text } from '../read-json.ts';
 import { usage } from '../usage.ts';
 
 /** `openclaw sessions`: conversations, newest first. */
 export const list: Run = async (context) => {
   const { out, flags, env } = context;
+  const { text: t } = out;
   const activeMinutes = flags.int('active', { min: 1, max: 10_000_000 });
   const agentId = flags.text('agent');
-  return withGateway(context, { scopes: ['operator.read'], device: 'make' }, async (gateway) => {
+  return withGateway(context, { scopes: USE, device: 'make' }, async (gateway) => {
     const answer = await gateway.call('sessions.list', {
       limit: flags.int('limit', { min: 1, max: 1000 }) ?? 50,
       includeDerivedTitles: true,
@@ -28,7 +32,7 @@ export const list: Run = async (context) => {
     const now = env.clock.now();
     out.line(
       table(
-        ['Key', 'Age', 'Model', 'Tokens', 'Status', 'Title'],
+        t.sessionColumns,
         rows.map((row) => {
           const updated = number(row['updatedAt']);
           const total = number(row['totalTokens']);
@@ -54,22 +58,28 @@ export const list: Run = async (context) => {
 export const preview: Run = async (context) => {
   const { out, args, flags } = context;
   if (args.length === 0) throw usage('which conversation?', 'openclaw sessions preview main');
-  return withGateway(context, { scopes: ['operator.read'], device: 'make' }, async (gateway) => {
+  return withGateway(context, { scopes: USE, device: 'make' }, async (gateway) => {
     const answer = await gateway.call('sessions.preview', {
       keys: [...args],
       limit: flags.int('limit', { min: 1, max: 200 }) ?? 12,
       maxChars: 2000,
     });
-    out.result(answer);
-    let isMissing = false;
-    for (const item of records(answer['previews'])) {
-      const status = text(item['status']) ?? '';
-      if (status === 'missing' || status === 'error') isMissing = true;
-      out.line(out.paint.bold(`${printable(text(item['key']) ?? '?')}${status === 'ok' ? '' : ` (${printable(status)})`}`));
+    const previews = records(answer['previews']);
+    const missing = previews
+      .filter(({ status }) => status === 'missing' || status === 'error')
+      .map(({ key }) => oneLine(text(key) ?? '?', 80));
+    const none = missing.length === 0 ? undefined : noSuch(missing, out.text);
+    if (none === undefined) out.result(answer);
+    else out.badResult({ ...answer, error: { code: none.code, message: none.message, fix: none.fix } });
+    for (const item of previews) {
+      if (item['status'] === 'missing' || item['status'] === 'error') continue;
+      out.line(out.paint.bold(printable(text(item['key']) ?? '?')));
       for (const line of records(item['items']))
         out.line(`${out.paint.cyan(printable(text(line['role']) ?? '?'))}: ${printable(text(line['text']) ?? '')}`);
     }
-    return isMissing ? EXIT.failure : EXIT.ok;
+    if (none === undefined) return EXIT.ok;
+    if (!out.json) out.failure(none);
+    return none.exitCode;
   });
 };
 
@@ -78,15 +88,16 @@ export const reset: Run = async (context) => {
   const { out, args } = context;
   const [key] = args;
   if (key === undefined) throw usage('which conversation?', 'openclaw sessions reset main');
-  return withGateway(context, { scopes: ['operator.admin'], device: 'make' }, async (gateway) => {
+  return withGateway(context, { scopes: OPERATOR_SCOPES, device: 'make' }, async (gateway) => {
+    // A reset of a mistyped key would make a conversation of that name.
+    const [known] = records((await gateway.call('sessions.preview', { keys: [key], limit: 1 }))['previews']);
+    if (known?.['status'] === 'missing') throw noSuch([oneLine(key, 80)], out.text);
     const answer = await gateway.call('sessions.reset', { key, reason: 'reset' });
     out.result(answer);
-    out.line(`${printable(text(answer['key']) ?? key)} begins anew${sessionId(answer)}; the old transcript is kept.`);
+    out.line(out.text.sessionReset(printable(text(answer['key']) ?? key)));
     return EXIT.ok;
   });
 };
 
-function sessionId(answer: Readonly<Record<string, unknown>>): string {
-  const id = text(record(answer['entry'])['sessionId']);
-  return id === undefined ? '' : ` (session ${printable(id)})`;
-}
+const noSuch = (keys: readonly string[], t: Messages): UserError =>
+  new UserError('SESSION_MISSING', t.noSession(keys.join(', ')), { fix: 'openclaw sessions' });

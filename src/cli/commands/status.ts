@@ -46,7 +46,7 @@ function print({ out }: Context, { hops, broken }: Walk): void {
   const toMend: Hop | undefined = broken ?? hops.find(({ state, fix }) => state === 'warn' && fix !== undefined);
   if (broken !== undefined) out.line(paint.red(text.brokenAt(hopLabel(broken.id, text))));
   else out.line(paint.green(text.allGood));
-  if (toMend?.fix !== undefined) out.line(`${paint.bold(broken === undefined ? text.next : text.fix)} ${toMend.fix}`);
+  if (toMend?.fix !== undefined) out.line(out.todo(broken === undefined ? text.next : text.fix, toMend.fix));
 }
 
 /** What a bug report needs beside the hops; nothing secret, nothing of the conversations. */

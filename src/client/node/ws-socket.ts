@@ -69,6 +69,11 @@ export const openWebSocket: OpenSocket = (endpoint, events) => {
   return adapter;
 };
 
+/** Fetches the library before it is needed, for those who measure what a connection takes. */
+export async function preload(): Promise<void> {
+  await import('ws');
+}
+
 async function dial({ url, tlsFingerprint }: Endpoint): Promise<WebSocket> {
   const { default: Ws } = await import('ws');
   const options: ClientOptions = {
