@@ -42,6 +42,7 @@ import { openDatabase } from '../store/sqlite/open.ts';
 import { serveAdminSocket } from './admin-socket/server.ts';
 import { agentSettings } from './agent-settings.ts';
 import { bindMethods, type DispatchPorts } from './dispatch.ts';
+import { DoorNotes } from './door-notes.ts';
 import { fanOutAgentEvents } from './event-fanout.ts';
 import { bindWish, guardStart } from './guards.ts';
 import { Health } from './health.ts';
@@ -200,6 +201,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     closing.push(() => audit.flush());
     await importEarlierDevices(paths, approvals, clock.now(), (line) => out.info(line));
     const door = { clock, log: log.part('auth'), policy, devices, approvals, limiter, audit };
+    const notes = new DoorNotes(clock, log.part('auth'));
 
     // The agent.
     const agentConfigListeners = new Set<() => void>();
@@ -247,6 +249,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       limiter,
       hub,
       pending: () => approvals.pending().length,
+      notes,
       version,
       startedAtMs,
     };
@@ -341,7 +344,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       preauth,
       dispatch: wire,
       newId: () => crypto.randomUUID(),
-      admit: (facts, presented) => admit(facts, presented, door),
+      admit: async (facts, presented) => notes.seen(await admit(facts, presented, door)),
       stillStands: (principal) => stillStands(principal, door),
       hello: (id, { connId, protocol, principal }, admitted) =>
         helloText(id, protocol, connId, principal, helloAuth(admitted, protocol), {
@@ -377,7 +380,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const server = httpServers({
       clock,
       log: log.part('http'),
-      admitHttp: (facts, bearer) => admit(facts, { transport: 'http', bearer }, door),
+      admitHttp: async (facts, bearer) => notes.seen(await admit(facts, { transport: 'http', bearer }, door)),
       stillStands: (principal) => stillStands(principal, door),
       underWay,
       agent,

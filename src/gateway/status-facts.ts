@@ -6,6 +6,7 @@ import type { ConfigSnapshot } from '../config/load.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { holdsScope, type Scope } from '../protocol/scopes.ts';
 import type { Store } from '../store/sqlite/open.ts';
+import type { DoorNotes } from './door-notes.ts';
 import type { Listeners } from './listeners.ts';
 import type { Hub } from './ws/hub.ts';
 
@@ -18,6 +19,7 @@ export interface StatusPorts {
   readonly limiter: AuthLimiter;
   readonly hub: Hub;
   readonly pending: () => number;
+  readonly notes: Pick<DoorNotes, 'list'>;
   readonly version: string;
   readonly startedAtMs: number;
 }
@@ -46,7 +48,7 @@ export function gatewayFacts(ports: StatusPorts, scopes: readonly Scope[]): Json
     ...(admin && {
       configPath: snapshot.paths.configPath,
       stateDir: snapshot.paths.stateDir,
-      warnings: snapshot.warnings.map(({ path, message }) => ({ path, message })),
+      warnings: [...snapshot.warnings, ...ports.notes.list()].map(({ path, message }) => ({ path, message })),
     }),
   };
 }
