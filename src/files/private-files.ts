@@ -60,16 +60,20 @@ export function ensurePrivateDir(dir: string): void {
   if ((stat.mode & 0o077) !== 0) fs.chmodSync(dir, 0o700);
 }
 
-/** Replaces `file` by `content` (0600), whole and durable, or leaves it as it was and throws what the disk said. */
-export function writeFileAtomic(file: string, content: string | Uint8Array): void {
-  const temp = tempBeside(file, content);
+/**
+ * Replaces `file` by `content` (0600), whole and durable, or leaves it as it was and throws what the disk said. Not durable
+ * (`isNote`) is right for what means nothing after a crash: the file is whole as long as the machine runs.
+ */
+export function writeFileAtomic(file: string, content: string | Uint8Array, options: { readonly isNote?: boolean } = {}): void {
+  const isNote = options.isNote === true;
+  const temp = tempBeside(file, content, isNote);
   try {
     fs.renameSync(temp, file);
   } catch (thrown) {
     fs.rmSync(temp, { force: true });
     throw thrown;
   }
-  syncDir(path.dirname(file));
+  if (!isNote) syncDir(path.dirname(file));
 }
 
 /**
@@ -91,13 +95,13 @@ export function createFileAtomic(file: string, content: string | Uint8Array): bo
   return true;
 }
 
-function tempBeside(file: string, content: string | Uint8Array): string {
+function tempBeside(file: string, content: string | Uint8Array, isNote = false): string {
   const temp = path.join(path.dirname(file), `.${path.basename(file)}.${crypto().randomBytes(6).toString('hex')}.tmp`);
   const { O_CREAT, O_EXCL, O_WRONLY, O_NOFOLLOW = 0 } = fs.constants;
   const fd = fs.openSync(temp, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, 0o600);
   try {
     fs.writeFileSync(fd, content);
-    fs.fsyncSync(fd);
+    if (!isNote) fs.fsyncSync(fd);
   } catch (thrown) {
     fs.rmSync(temp, { force: true });
     throw thrown;

@@ -173,6 +173,20 @@ describe('NET-24 rows', { skip: !isLinux }, () => {
     expect(await answer(other.repeat(3000))).toEqual(missing);
   });
 
+  test('who hung up keeps nobody waiting', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'oc-proc-'));
+    closers.push(() => rmSync(folder, { recursive: true, force: true }));
+    writeFileSync(join(folder, 'tcp'), row('01', 1000, 77));
+    writeFileSync(join(folder, 'tcp6'), '');
+    const read = peerUidReader({ procNet: folder });
+    const answered: string[] = [];
+    await Promise.all([
+      read({ ...ends, remotePort: 50_001 }).then(({ kind }) => answered.push(kind)),
+      read(ends).then(({ kind }) => answered.push(kind)),
+    ]);
+    expect(answered).toEqual(['uid', 'missing']);
+  });
+
   test('garbage, no table, no address: missing', async () => {
     expect(await answer('\u0000garbage\n: : :\n\n')).toEqual(missing);
     expect(await peerUidReader({ procNet: '/nowhere' })(ends)).toEqual(missing);

@@ -29,7 +29,12 @@ interface Query {
   readonly keys: Readonly<Record<'tcp' | 'tcp6', string>>;
   readonly isIpv4: boolean;
   readonly settle: (answer: PeerUid) => void;
+  /** Full looks through the tables so far. */
+  looks: number;
 }
+
+/** The kernel may skip a row when its neighbour in the table goes away between two reads: who is not found once is looked for again. */
+const LOOKS = 2;
 
 /**
  * Reads owners from `/proc/net/tcp` and `tcp6`. Nothing is cached: a port may have another owner a moment later. Instead all questions asked
@@ -45,7 +50,13 @@ export function peerUidReader(options: { readonly platform?: string; readonly pr
   const drain = async (): Promise<void> => {
     if (reading) return;
     reading = true;
-    while (waiting.length > 0) await answerAll(waiting.splice(0), procNet);
+    while (waiting.length > 0) {
+      for (const query of await look(waiting.splice(0), procNet)) {
+        // Together with what was asked meanwhile: somebody who hung up, and will not be found, keeps nobody waiting.
+        if (++query.looks < LOOKS) waiting.push(query);
+        else query.settle(MISSING);
+      }
+    }
     reading = false;
   };
 
@@ -53,14 +64,14 @@ export function peerUidReader(options: { readonly platform?: string; readonly pr
     const keys = keysOf(ends);
     if (!keys) return Promise.resolve(MISSING);
     return new Promise((settle) => {
-      waiting.push({ ...keys, settle });
+      waiting.push({ ...keys, settle, looks: 0 });
       void drain();
     });
   };
 }
 
 /** The peer's own row has our remote end as its local one. */
-function keysOf(ends: SocketEnds): Omit<Query, 'settle'> | undefined {
+function keysOf(ends: SocketEnds): Pick<Query, 'keys' | 'isIpv4'> | undefined {
   const peer = endpoint(ends.remoteAddress, ends.remotePort);
   const own = endpoint(ends.localAddress, ends.localPort);
   if (!peer || !own || peer.ip.family !== own.ip.family) return undefined;
@@ -73,27 +84,19 @@ function endpoint(address: string | undefined, port: number | undefined): Endpoi
   return ip && port !== undefined ? { ip, port } : undefined;
 }
 
-async function answerAll(queries: readonly Query[], procNet: string): Promise<void> {
-  let open = queries;
-  // Twice: the kernel may skip a row when its neighbour in the table goes away between two reads.
-  for (let pass = 0; pass < 2 && open.length > 0; pass++) {
-    for (const file of ['tcp', 'tcp6'] as const) {
-      open = [
-        ...(await answerFrom(
-          `${procNet}/${file}`,
-          file,
-          open.filter((q) => file === 'tcp6' || q.isIpv4),
-        )),
-        ...open.filter((q) => file === 'tcp' && !q.isIpv4),
-      ];
-      if (open.length === 0) return;
-    }
-  }
-  for (const query of open) query.settle(MISSING);
+/** One look through both tables; who was not found. */
+async function look(queries: readonly Query[], procNet: string): Promise<readonly Query[]> {
+  const notIn4 = await answerFrom(
+    `${procNet}/tcp`,
+    'tcp',
+    queries.filter(({ isIpv4 }) => isIpv4),
+  );
+  return answerFrom(`${procNet}/tcp6`, 'tcp6', [...notIn4, ...queries.filter(({ isIpv4 }) => !isIpv4)]);
 }
 
 /** Settles what the file answers; returns the rest. */
 async function answerFrom(path: string, file: 'tcp' | 'tcp6', queries: readonly Query[]): Promise<readonly Query[]> {
+  if (queries.length === 0) return queries;
   const open = Map.groupBy(queries, (query) => query.keys[file]);
   const keyLength = queries[0]?.keys[file].length ?? 0;
   try {

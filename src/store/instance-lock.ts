@@ -64,7 +64,7 @@ export function takeInstanceLock(gatewayDir: string, owner: LockOwner): Result<I
   }
   const held = db;
   const ownerFile = path.join(gatewayDir, OWNER_FILE);
-  const announce = (who: LockOwner): void => writeFileAtomic(ownerFile, `${JSON.stringify(who)}\n`);
+  const announce = (who: LockOwner): void => writeFileAtomic(ownerFile, `${JSON.stringify(who)}\n`, { isNote: true });
   try {
     announce(owner);
   } catch (thrown) {
