@@ -19,7 +19,7 @@ export interface DeviceRecord {
   readonly clientId: string;
   readonly clientMode: string;
   readonly remoteIp?: string;
-  /** How it was let in: `local`, `code`, `tailnet:<login>`, `proxy:<user>`, `import`, or the approver's id. */
+  /** How it was let in: the ingress (`local`), `code by <who>`, `login:<login>`, `import`, or the approver's id. */
   readonly approvedVia: string;
   readonly roles: readonly ApprovedRole[];
   readonly createdAtMs: number;

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { type ConnectionFacts, type ForwardingFacts, NO_FORWARDING, type PeerOwner } from '../auth/facts.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { type Cidr, cidrs, type IpAddress, isLoopback, parseIp } from '../net/addresses.ts';
-import { isLoopbackHost, parseAuthority } from '../net/hosts.ts';
+import { formatAuthority, isLoopbackHost, parseAuthority } from '../net/hosts.ts';
 import { judgeOrigin, type OriginPolicy, type OriginVerdict } from '../net/origin-policy.ts';
 import type { PeerUidReader } from '../net/peer-uid.ts';
 import { forwarding, forwardingHeaders } from '../net/proxy-headers.ts';
@@ -115,7 +115,7 @@ export function factsOf(
     query: mark < 0 ? '' : target.slice(mark + 1),
     bearer: bearerOf(headers.authorization),
     verdict,
-    hostText: authority.port === undefined ? authority.host : `${authority.host}:${authority.port}`,
+    hostText: formatAuthority(authority.host, authority.port),
     localPort: socket.localPort,
     async connection() {
       const peer = parseIp(socket.remoteAddress ?? '');

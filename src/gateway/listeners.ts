@@ -122,13 +122,17 @@ export class Listeners {
     const wanted = plan.kind === 'listen' ? plan.addresses.map(({ host }) => host) : [];
     const settled = this.#state.state !== 'failed' && wanted.join() === this.#hosts.join();
     if (settled) return;
+    const failed = this.#state.state === 'failed' ? this.#state.why : undefined;
     this.#moving = true;
     this.#listening?.close();
     this.#listening = undefined;
     this.#open(plan)
       .then((opened) => {
-        if (!opened.ok) this.#ports.log.warn(opened.error.message);
-        else if (opened.value.state === 'waiting') this.#ports.log.warn('the tailnet address is gone; listening nowhere until it is back');
+        if (!opened.ok) {
+          // Tried again every two seconds; the same news once is enough.
+          if (opened.error.message !== failed) this.#ports.log.warn(opened.error.message);
+        } else if (opened.value.state === 'waiting')
+          this.#ports.log.warn('the tailnet address is gone; listening nowhere until it is back');
       })
       .catch((thrown: unknown) => this.#ports.log.error('listening failed', { cause: thrown }))
       .finally(() => {

@@ -80,9 +80,13 @@ export function selfCheck(socketPath: string): Promise<void> {
       text += chunk;
       if (!text.includes('\n')) return;
       socket.end();
-      const answer = JSON.parse(text) as { ok: boolean; error?: { message: string } };
-      if (answer.ok) resolve();
-      else reject(new Error(answer.error?.message ?? 'refused'));
+      try {
+        const answer = JSON.parse(text) as { ok: boolean; error?: { message: string } };
+        if (answer.ok) resolve();
+        else reject(new Error(answer.error?.message ?? 'refused'));
+      } catch (thrown) {
+        reject(thrown);
+      }
     });
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('the admin socket closed without an answer')));

@@ -1,4 +1,4 @@
-import { type SecretStrength, secretStrength } from '../lib/secret-strength.ts';
+import { MIN_SECRET_CHARS, type SecretStrength, secretStrength } from '../lib/secret-strength.ts';
 import { inCidr, isLoopback, parseCidr, parseIp } from './addresses.ts';
 import { type BindPlan, isReachableFromElsewhere } from './bind.ts';
 import { formatAuthority } from './hosts.ts';
@@ -162,7 +162,7 @@ function secret(facts: ExposureFacts): ExposureRefusal[] {
 const WEAKNESS: Readonly<Record<Exclude<SecretStrength, 'ok'>, (kind: 'token' | 'password') => string>> = {
   blank: () => 'is blank',
   placeholder: () => 'is sample text or an unresolved variable',
-  short: (kind) => `is too short (at least ${kind === 'token' ? '24' : '15'} characters)`,
+  short: (kind) => `is too short (at least ${MIN_SECRET_CHARS[kind]} characters)`,
 };
 
 function proxies({ plan, authMode: mode, trustedProxies }: ExposureFacts): ExposureRefusal[] {

@@ -17,8 +17,6 @@ export const LIMITS = {
   preauthTotal: 512,
   /** `signedAt` of a device proof may differ from our clock by this much. */
   signatureSkewMs: 120_000,
-  idempotencyMs: 5 * 60_000,
-  idempotencyKeys: 1_000,
   healthRefreshMs: 60_000,
   presenceMs: 5 * 60_000,
   presenceEntries: 200,

@@ -1,4 +1,5 @@
 import type { AbortRequest, Agent, Attachment, RunView, ThinkingLevel, TurnRequest } from '../../agent/api.ts';
+import { agentOfSessionKey } from '../../agent/session-key.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
@@ -101,7 +102,7 @@ export function chatHandlers(agent: Agent, clock: Clock) {
       if (outcome.status === 'refused') return refusal(outcome.error);
       const { runId } = outcome;
       const accepted = { runId, status: 'accepted', acceptedAt: agent.run(runId)?.acceptedAt ?? 0 };
-      call.more(call.protocol === 3 ? accepted : { ...accepted, sessionKey, agentId: sessionKey.split(':')[1] });
+      call.more(call.protocol === 3 ? accepted : { ...accepted, sessionKey, agentId: agentOfSessionKey(sessionKey) });
       const run = await waiting.during(call.principal.id, () => agent.wait(runId, MAX_WAIT_MS));
       if (isRefusal(run)) return run;
       return run === undefined ? refuse('AGENT_TIMEOUT', `run ${runId} has not ended`, { retryable: true }) : agentResult(run);
