@@ -115,6 +115,17 @@ describe('the command line against a real gateway', () => {
     expect(readdirSync(laptop['OPENCLAW_STATE_DIR'] ?? '')).toEqual(['openclaw.json']);
   });
 
+  test('EV-139 the model of a session is chosen by URL too, and what this version does not change is refused', async () => {
+    const patch = async (params: Json) => {
+      const argv = ['gateway', 'call', 'sessions.patch', '--json', '--params', JSON.stringify({ key: 'patched', ...params })];
+      return json((await runCli([...argv, '--url', gateway.url, '--token', gateway.token()], { env: elsewhere() })).stdout);
+    };
+    expect(await patch({ model: 'script/m' })).toMatchObject({ result: { ok: true, resolved: { modelProvider: 'script', model: 'm' } } });
+    expect(await patch({ model: 'nosuch/m' })).toMatchObject({ ok: false, error: { code: expect.any(String) } });
+    expect(await patch({ model: null })).toMatchObject({ result: { ok: true, key: 'agent:main:patched' } });
+    expect(await patch({ thinkingLevel: 'low' })).toMatchObject({ ok: false, error: { code: 'INVALID_REQUEST' } });
+  });
+
   test('CL-22 the remote snippet: health, agent, chat and sessions from another state dir', async () => {
     const env = elsewhere(`{
   gateway: {

@@ -199,6 +199,13 @@ export function sessionResetResult(protocol: Protocol, session: SessionView, def
   return { ok: true, key: session.key, entry, ...(protocol === 3 ? {} : { resolved }) };
 }
 
+/** The answer to `sessions.patch`. There is no store file; its path says so, as everywhere. */
+export function sessionPatchResult(protocol: Protocol, session: SessionView, defaults: SessionModelDefaults): JsonObject {
+  const resolved = modelOf(session, defaults);
+  const entry = { sessionId: session.sessionId, updatedAt: session.updatedAt, ...resolved };
+  return { ok: true, path: '(database)', key: session.key, entry, ...(protocol === 3 ? {} : { resolved }) };
+}
+
 export interface PreviewInput {
   readonly key: string;
   /** Newest entries, oldest first; undefined: no such session. */

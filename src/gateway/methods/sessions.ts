@@ -1,10 +1,11 @@
 import type { Agent } from '../../agent/api.ts';
+import { agentOfSessionKey } from '../../agent/session-key.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
 import { isRefusal, refuse } from '../../protocol/errors.ts';
 import type * as wire from '../../protocol/methods/sessions.ts';
 import type { Handler } from '../call.ts';
-import { previewResult, SESSIONS_LIMIT, sessionResetResult, sessionsListResult } from '../events/session-shape.ts';
+import { previewResult, SESSIONS_LIMIT, sessionPatchResult, sessionResetResult, sessionsListResult } from '../events/session-shape.ts';
 import { modelDefaults } from './model-defaults.ts';
 import { sessionOf } from './session-of.ts';
 
@@ -52,7 +53,7 @@ export function sessionHandlers(agent: Agent, clock: Clock) {
         });
       }
       if (key === undefined) return refuse('INVALID_REQUEST', `No session found: ${given[0]}`);
-      return call.protocol === 3 ? { ok: true, key } : { ok: true, key, agentId: key.split(':')[1] };
+      return call.protocol === 3 ? { ok: true, key } : { ok: true, key, agentId: agentOfSessionKey(key) };
     },
     'sessions.preview': (params: ParamsOf<typeof wire.sessionsPreview>, call) => {
       const limit = params.limit ?? 12;
@@ -68,6 +69,15 @@ export function sessionHandlers(agent: Agent, clock: Clock) {
       const key = sessionOf(agent, params.key, params.agentId);
       if (isRefusal(key)) return key;
       return sessionResetResult(call.protocol, await agent.resetSession(key, params.reason ?? 'reset'), modelDefaults(agent));
+    },
+    'sessions.patch': async (params: ParamsOf<typeof wire.sessionsPatch>, call) => {
+      const key = sessionOf(agent, params.key, params.agentId);
+      if (isRefusal(key)) return key;
+      // Saying yes to a change that is not made would be worse than saying no.
+      if (params.model === undefined) return refuse('INVALID_REQUEST', 'invalid sessions.patch params: this version changes model alone');
+      const changed = await agent.setSessionModel(key, params.model);
+      if ('code' in changed) return refuse(changed.code, changed.message, changed);
+      return sessionPatchResult(call.protocol, changed, modelDefaults(agent));
     },
     'sessions.subscribe': (_params: unknown, call) => {
       call.subscriptions.sessions = true;

@@ -43,6 +43,13 @@ export const sessionsReset = defineMethod<Record<string, unknown>>()({
   effect: 'write',
   params: z.object({ key: sessionKey, agentId, reason: z.optional(z.enum(['new', 'reset'])) }),
 });
+/** Of what may be changed about a session this version changes the model; null takes the choice back. */
+export const sessionsPatch = defineMethod<Record<string, unknown>>()({
+  name: 'sessions.patch',
+  scope: 'operator.admin',
+  effect: 'write',
+  params: z.object({ key: sessionKey, agentId, model: z.optional(z.nullable(z.string().check(z.maxLength(256)))) }),
+});
 /** Wishes of one connection about events: `sessions.changed` and `session.message` go only to who asked. */
 export const sessionsSubscribe = defineMethod<{ subscribed: boolean }>()({
   name: 'sessions.subscribe',
