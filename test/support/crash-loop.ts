@@ -5,11 +5,12 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
-import { CrashClient, nothingSeen, wallMs } from './crash-client.ts';
+import { CrashClient, nothingSeen, type Seen, wallMs } from './crash-client.ts';
 import { startTestGateway, type TestGateway, type TestGatewayOptions } from './gateway.ts';
-import { checkFinal, checkProduct, type FinalFindings, type ProductFindings, readCopy } from './product-check.ts';
+import { checkFinal, checkProduct, type FinalFindings, type Kill, type ProductFindings, readCopy } from './product-check.ts';
 import { type ScriptedProvider, startScriptedProvider } from './scripted-provider.ts';
 import { randomFrom } from './seed.ts';
+import { Starvation } from './starvation.ts';
 import { until } from './until.ts';
 import { newDevice } from './wire.ts';
 
@@ -36,7 +37,10 @@ export interface CrashLoopReport {
   readonly sends: { readonly all: number; readonly acknowledged: number; readonly repeated: number };
   readonly runs: Readonly<Record<string, number>>;
   readonly done: Readonly<Record<string, number>>;
-  /** Ms from spawn until `/readyz` said 200 and a hello-ok had come, each life that got so far, sorted. */
+  /**
+   * Ms from spawn until `/readyz` said 200 and a hello-ok had come, each life that got so far, sorted; here and below
+   * without the time in which others kept the gateway from running.
+   */
   readonly ready: readonly number[];
   /** Ms until the last of all clients had its hello-ok again, sorted. */
   readonly allBack: readonly number[];
@@ -44,19 +48,83 @@ export interface CrashLoopReport {
   readonly lostTails: readonly number[];
   readonly tookMs: number;
   readonly complaints: readonly string[];
-  readonly findings: ProductFindings | FinalFindings;
+  /** With those of `FinalFindings` when it came to its end. */
+  readonly findings: ProductFindings;
 }
 
 /** The config of a gateway whose one model is a scripted provider. */
-export const scriptedConfig = (provider: Pick<ScriptedProvider, 'url'>, defaults: object = {}): string =>
+export const scriptedConfig = (provider: Pick<ScriptedProvider, 'url'>, more: object = {}): string =>
   JSON.stringify({
-    agents: { defaults: { model: 'scripted/model', maxConcurrent: 16, ...defaults } },
+    agents: { defaults: { model: 'scripted/model', maxConcurrent: 16 } },
     models: {
       providers: {
         scripted: { baseUrl: provider.url, apiKey: 'not-a-secret', api: 'openai-completions', models: [{ id: 'model', name: 'Model' }] },
       },
     },
+    ...more,
   });
+
+export interface CrashSite {
+  readonly file: string;
+  readonly boot: TestGatewayOptions;
+  readonly clients: readonly CrashClient[];
+  readonly seen: Seen;
+  /** One more life, unharmed: everybody gets the answers that are missing, everything that waits runs, and it ends by itself. */
+  finish(kills: readonly Kill[]): Promise<FinalFindings>;
+}
+
+/** A state dir with a scripted model and clients that live through crashes. */
+export async function crashSite(options: {
+  readonly dir: string;
+  readonly provider: ScriptedProvider;
+  readonly seed: number;
+  readonly clients: number;
+  /** Of the clients' names, and so of their keys. */
+  readonly prefix?: string;
+  readonly program?: string;
+}): Promise<CrashSite> {
+  const { dir, provider, seed, program, prefix = 'c' } = options;
+  const random = randomFrom(seed);
+  fs.mkdirSync(path.join(dir, 'workspace'), { recursive: true, mode: 0o700 });
+  fs.writeFileSync(path.join(dir, 'workspace', 'notes.md'), 'The lobster is blue.\n');
+  fs.writeFileSync(path.join(dir, 'openclaw.json'), scriptedConfig(provider), { mode: 0o600 });
+  const boot: TestGatewayOptions = {
+    stateDir: dir,
+    flags: ['--port', String(await freePort(random))],
+    ...(program !== undefined && { program }),
+  };
+  const seen = nothingSeen();
+  const clients = Array.from(
+    { length: options.clients },
+    (_, index) =>
+      new CrashClient({
+        name: `${prefix}${index}`,
+        protocol: index % 2 === 0 ? 3 : 4,
+        device: newDevice(),
+        random: randomFrom(seed + 1 + index),
+        seen,
+      }),
+  );
+  const file = path.join(dir, 'gateway', 'gateway.sqlite');
+  return {
+    file,
+    boot,
+    clients,
+    seen,
+    async finish(kills) {
+      const last = await startTestGateway(boot);
+      try {
+        await Promise.all(clients.map((client) => client.settle(last.url, last.token())));
+        await until(() => unfinishedRuns(file) === 0, 60_000);
+      } finally {
+        await last.stop();
+      }
+      if (last.child.exitCode !== 0) throw new Error(`the last gateway ended with ${last.child.exitCode}:\n${last.output()}`);
+      const sent = await provider.sent();
+      return readCopy(file, (db) => checkFinal(db, seen, sent, kills));
+    },
+  };
+}
 
 /**
  * Kills a gateway -9 again and again at instants of the seed while clients stream, and compares after each kill what
@@ -66,35 +134,13 @@ export async function crashLoop(options: CrashLoopOptions): Promise<CrashLoopRep
   const began = performance.now();
   const random = randomFrom(options.seed);
   await using provider = await startScriptedProvider({ seed: options.seed });
-  const stateDir = options.dir;
-  const file = path.join(stateDir, 'gateway', 'gateway.sqlite');
-  fs.mkdirSync(path.join(stateDir, 'workspace'), { recursive: true, mode: 0o700 });
-  fs.writeFileSync(path.join(stateDir, 'workspace', 'notes.md'), 'The lobster is blue.\n');
-  fs.writeFileSync(path.join(stateDir, 'openclaw.json'), scriptedConfig(provider), { mode: 0o600 });
-  const boot: TestGatewayOptions = {
-    stateDir,
-    flags: ['--port', String(await freePort(random))],
-    ...(options.program !== undefined && { program: options.program }),
-  };
-  const seen = nothingSeen();
-  const clients = Array.from(
-    { length: options.clients },
-    (_, index) =>
-      new CrashClient({
-        name: `c${index}`,
-        protocol: index % 2 === 0 ? 3 : 4,
-        device: newDevice(),
-        random: randomFrom(options.seed + 1 + index),
-        seen,
-      }),
-  );
+  const { file, boot, clients, seen, finish } = await crashSite({ ...options, provider });
 
-  const killedAt: number[] = [];
+  const killed: Kill[] = [];
   const kills = { streaming: 0, starting: 0 };
   const ready: number[] = [];
   const allBack: number[] = [];
-  const sorted = (list: readonly number[]): number[] => list.map(Math.round).sort((a, b) => a - b);
-  const report = (findings: ProductFindings | FinalFindings, runs: Record<string, number> = {}): CrashLoopReport => {
+  const report = (findings: ProductFindings, lostTails: readonly number[] = []): CrashLoopReport => {
     const all = [...seen.sends.values()];
     return {
       kills,
@@ -103,11 +149,11 @@ export async function crashLoop(options: CrashLoopOptions): Promise<CrashLoopRep
         acknowledged: all.filter(({ ackedAt }) => ackedAt !== undefined).length,
         repeated: all.filter(({ tries }) => tries.length > 1).length,
       },
-      runs,
       done: seen.done,
+      runs: readCopy(file, runsByStatus),
       ready: sorted(ready),
       allBack: sorted(allBack),
-      lostTails: sorted('lostTails' in findings ? findings.lostTails : []),
+      lostTails: sorted(lostTails),
       tookMs: Math.round(performance.now() - began),
       complaints: seen.complaints,
       findings,
@@ -115,16 +161,12 @@ export async function crashLoop(options: CrashLoopOptions): Promise<CrashLoopRep
   };
 
   // Which life ends while it starts, drawn beforehand.
-  const lives = [...Array<'streaming'>(options.kills).fill('streaming'), ...Array<'starting'>(options.startKills).fill('starting')];
-  for (let i = lives.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [lives[i], lives[j]] = [lives[j] as 'streaming', lives[i] as 'streaming'];
-  }
+  const lives = shuffled([...Array(options.kills).fill('streaming'), ...Array(options.startKills).fill('starting')] as Life[], random);
   for (const [index, life] of lives.entries()) {
-    if (life === 'starting') killedAt.push(await killedWhileStarting(boot, random() * STARTING_MS));
+    if (life === 'starting') killed.push(await killedWhileStarting(boot, random() * STARTING_MS));
     else {
       const lived = await killedWhileStreaming(boot, clients, random() * STREAMING_MS);
-      killedAt.push(lived.killedAt);
+      killed.push(lived.killed);
       if (lived.readyMs !== undefined) ready.push(lived.readyMs);
       if (lived.allBackMs !== undefined) allBack.push(lived.allBackMs);
     }
@@ -133,77 +175,90 @@ export async function crashLoop(options: CrashLoopOptions): Promise<CrashLoopRep
     const isWrong = seen.complaints.length > 0 || Object.values(findings).some((list) => list.length > 0);
     if (options.untilLost === true ? findings.lost.length > 0 : isWrong) return report(findings);
   }
-
-  // Once more, unharmed: everybody gets the answers that are missing, everything waiting runs.
-  const last = await startTestGateway(boot);
-  try {
-    await Promise.all(clients.map((client) => client.settle(last.url, last.token())));
-    await until(() => unfinishedRuns(file) === 0, 60_000);
-  } finally {
-    await last.stop();
-  }
-  if (last.child.exitCode !== 0) throw new Error(`the last gateway ended with ${last.child.exitCode}:\n${last.output()}`);
-  const sent = await provider.sent();
-  return readCopy(file, (db) =>
-    report(
-      checkFinal(db, seen, sent, killedAt),
-      Object.fromEntries(
-        db
-          .prepare('SELECT status, count(*) AS n FROM runs GROUP BY status')
-          .all()
-          .map(({ status, n }) => [String(status), Number(n)]),
-      ),
-    ),
-  );
+  const { lostTails, ...findings } = await finish(killed);
+  return report(findings, lostTails);
 }
 
-async function killedWhileStarting(boot: TestGatewayOptions, afterMs: number): Promise<number> {
-  let killedAt = 0;
+type Life = 'streaming' | 'starting';
+
+function shuffled<T>(list: readonly T[], random: () => number): T[] {
+  const out = [...list];
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [out[i], out[j]] = [out[j] as T, out[i] as T];
+  }
+  return out;
+}
+
+const sorted = (list: readonly number[]): number[] => list.map(Math.round).sort((a, b) => a - b);
+
+const runsByStatus = (db: DatabaseSync): Record<string, number> =>
+  Object.fromEntries(
+    db.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'runs'").get()?.['n'] === 1
+      ? db
+          .prepare('SELECT status, count(*) AS n FROM runs GROUP BY status')
+          .all()
+          .map(({ status, n }) => [String(status), Number(n)])
+      : [],
+  );
+
+async function killedWhileStarting(boot: TestGatewayOptions, afterMs: number): Promise<Kill> {
+  let killed: Kill | undefined;
   let exited: Promise<unknown> = Promise.resolve();
   const started = startTestGateway({
     ...boot,
     onSpawn(child: ChildProcess) {
       exited = once(child, 'exit');
+      const starvation = new Starvation(child.pid ?? 0);
       setTimeout(() => {
-        killedAt = wallMs();
-        child.kill('SIGKILL');
+        killed = kill(child, starvation);
       }, afterMs);
     },
   }).catch((thrown: unknown) => thrown);
   await exited;
   const outcome = await started;
   // Only our own kill may end it.
-  if (killedAt === 0) throw new Error(`it ended by itself: ${outcome}`);
-  return killedAt;
+  if (killed === undefined) throw new Error(`it ended by itself: ${outcome}`);
+  return killed;
 }
 
-interface Life {
-  readonly killedAt: number;
+interface Lived {
+  readonly killed: Kill;
   readonly readyMs: number | undefined;
   readonly allBackMs: number | undefined;
 }
 
-async function killedWhileStreaming(boot: TestGatewayOptions, clients: readonly CrashClient[], afterMs: number): Promise<Life> {
-  const spawned = performance.now();
+async function killedWhileStreaming(boot: TestGatewayOptions, clients: readonly CrashClient[], afterMs: number): Promise<Lived> {
+  const spawned = wallMs();
   const gateway = await startTestGateway(boot);
+  const starvation = new Starvation(gateway.child.pid ?? 0);
   const secret = gateway.token();
   const hellos: number[] = [];
   let readyz: number | undefined;
-  const lives = clients.map((client) => client.live(gateway.url, secret, () => hellos.push(performance.now() - spawned)));
+  const lives = clients.map((client) => client.live(gateway.url, secret, () => hellos.push(wallMs())));
   const ready = untilReady(gateway).then((isReady) => {
-    if (isReady) readyz = performance.now() - spawned;
+    if (isReady) readyz = wallMs();
   });
   await pause(afterMs);
   if (gateway.child.exitCode !== null || gateway.child.signalCode !== null) throw new Error(`it ended by itself:\n${gateway.output()}`);
-  const killedAt = wallMs();
+  const killed = kill(gateway.child, starvation);
   await gateway.kill('SIGKILL');
   await Promise.all([...lives, ready]);
+  const took = (until: number | undefined): number | undefined =>
+    until === undefined ? undefined : until - spawned - starvation.until(until);
   const [first] = hellos;
   return {
-    killedAt,
-    readyMs: readyz === undefined || first === undefined ? undefined : Math.max(readyz, first),
-    allBackMs: hellos.length === clients.length ? hellos.at(-1) : undefined,
+    killed,
+    readyMs: readyz === undefined || first === undefined ? undefined : took(Math.max(readyz, first)),
+    allBackMs: hellos.length === clients.length ? took(hellos.at(-1)) : undefined,
   };
+}
+
+function kill(child: ChildProcess, starvation: Starvation): Kill {
+  starvation.stop();
+  const at = wallMs();
+  child.kill('SIGKILL');
+  return { at, starvedSince: (since) => starvation.since(since) };
 }
 
 /** True when `/readyz` has said 200, false when the process was gone before. */

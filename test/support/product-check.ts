@@ -30,12 +30,18 @@ export interface FinalFindings extends ProductFindings {
   readonly unfinished: readonly string[];
   /** Answers that are not what the provider sent, or that lost more than the last 250 ms of it. */
   readonly partial: readonly string[];
-  /** Of runs that a kill cut: how old (ms) the oldest lost token was; 0 when none was. */
+  /** Of runs that a kill cut: how old (ms) the oldest lost token was, without the time the gateway was not let run; 0 when none was. */
   readonly lostTails: readonly number[];
 }
 
+/** One kill: when (`wallMs`), and how long before it the gateway had been kept from running since a moment. */
+export interface Kill {
+  readonly at: number;
+  starvedSince(at: number): number;
+}
+
 export const SOUND_PRODUCT: ProductFindings = { lost: [], twice: [], wrong: [], order: [], holes: [], unseen: [], damage: [] };
-export const SOUND_FINAL = { ...SOUND_PRODUCT, unfinished: [], partial: [] };
+export const SOUND_FINAL: Omit<FinalFindings, 'lostTails'> = { ...SOUND_PRODUCT, unfinished: [], partial: [] };
 
 /** What is streamed is on disk after this, ms. */
 const KEPT_AFTER_MS = 250;
@@ -225,8 +231,8 @@ function answerOf(db: DatabaseSync, runId: string): string {
     .join('\n\n');
 }
 
-/** The same and more, for a gateway that has finished everything and ended. `kills`: when it was killed (`wallMs`), in order. */
-export function checkFinal(db: DatabaseSync, seen: Seen, sent: readonly SentAnswer[], kills: readonly number[]): FinalFindings {
+/** The same and more, for a gateway that has finished everything and ended. `kills` in order. */
+export function checkFinal(db: DatabaseSync, seen: Seen, sent: readonly SentAnswer[], kills: readonly Kill[]): FinalFindings {
   const unfinished: string[] = [];
   const partial: string[] = [];
   const lostTails: number[] = [];
@@ -246,9 +252,9 @@ export function checkFinal(db: DatabaseSync, seen: Seen, sent: readonly SentAnsw
     unfinished.push(`the call ${id} has no result, or two`);
 
   const answers = Map.groupBy(sent, ({ asked }) => asked);
-  for (const run of rows<{ id: string; status: string; error: string | null; ended: number | null }>(
+  for (const run of rows<{ id: string; status: string; error: string | null; started: number | null }>(
     db,
-    'SELECT run_id AS id, status, error, ended_at AS ended FROM runs',
+    'SELECT run_id AS id, status, error, started_at AS started FROM runs',
   )) {
     const tries = answers.get(seen.sends.get(run.id)?.message ?? '') ?? [];
     const last = tries.at(-1);
@@ -258,16 +264,24 @@ export function checkFinal(db: DatabaseSync, seen: Seen, sent: readonly SentAnsw
     else if (run.status === 'ok' ? kept !== whole : !whole.startsWith(kept))
       partial.push(`${run.id} is ${run.status} with ${JSON.stringify(kept)}; sent was ${JSON.stringify(whole)}`);
     if (run.status !== 'interrupted') continue;
-    // It is marked by the start after the kill that cut it.
-    const killed = kills.findLast((at) => at <= (run.ended ?? 0));
+    // Of the life that it began in; its provider may have seen the request a moment after that, and later lives too short to mark it.
+    const killed = kills.find(({ at }) => at >= (run.started ?? 0));
     let length = 0;
     const lost = last?.tokens.find(([text]) => {
       length += text.length;
       return length > kept.length;
     });
-    const age = lost === undefined || killed === undefined ? 0 : killed - lost[1];
-    lostTails.push(Math.max(0, age));
-    if (age > KEPT_AFTER_MS) partial.push(`${run.id} lost what was sent ${age.toFixed(0)} ms before the kill`);
+    if (lost === undefined || killed === undefined) {
+      lostTails.push(0);
+      continue;
+    }
+    const starved = killed.starvedSince(lost[1]);
+    const age = Math.max(0, killed.at - lost[1] - starved);
+    lostTails.push(age);
+    if (age > KEPT_AFTER_MS)
+      partial.push(
+        `${run.id} lost what was sent ${age.toFixed(0)} ms before kill ${kills.indexOf(killed)} (and ${starved.toFixed(0)} ms starved)`,
+      );
   }
   return { ...checkProduct(db, seen), unfinished, partial, lostTails };
 }
