@@ -4,7 +4,7 @@ import { messageOf, UserError } from '../lib/errors.ts';
 import { lazyConfig } from './context.ts';
 import type { CliEnv } from './env.ts';
 import { EXIT } from './exit-codes.ts';
-import { messagesFor } from './i18n.ts';
+import { messagesFor } from './language.ts';
 import { Output } from './output.ts';
 import { parseArgv } from './parse.ts';
 import { COMMANDS, GLOBAL_FLAGS } from './program.ts';
