@@ -22,9 +22,60 @@ const styleCsp = (): string => {
 
 const pre = (text: string): string => `<pre tabindex="0"><code>${text}</code></pre>`;
 
-/** Static but for the port, which is a number: nothing a caller sends comes back. */
-const page = (port: number): string => `<!doctype html>
-<html lang="en">
+interface Words {
+  readonly lang: 'en' | 'zh-CN';
+  readonly running: string;
+  readonly what: string;
+  readonly here: string;
+  readonly elsewhere: string;
+  readonly leaveOpen: string;
+  readonly token: string;
+  readonly programs: string;
+  readonly api: string;
+}
+const SHOW = '<code>openclaw auth token --show</code>';
+const API = '<code>POST /v1/chat/completions</code>';
+const SWITCH = '<code>gateway.http.endpoints.<wbr>chatCompletions.enabled</code>';
+const EN: Words = {
+  lang: 'en',
+  running: 'OpenClaw Gateway is running',
+  what: 'An agent lives on this machine; this is the door to it. There is no control panel on this page yet.',
+  here: 'On this machine',
+  elsewhere: 'From another machine, through SSH',
+  leaveOpen: 'Leave it open. In a second terminal there:',
+  token: `The token: ${SHOW}, here.`,
+  programs: 'For programs',
+  api: `${API} speaks like OpenAI's API, once ${SWITCH} is true.`,
+};
+const ZH: Words = {
+  lang: 'zh-CN',
+  running: 'OpenClaw 网关正在运行',
+  what: '这台机器上住着一个智能体，这里是它的入口。此页面暂时没有控制面板。',
+  here: '在本机',
+  elsewhere: '从另一台机器，通过 SSH',
+  leaveOpen: '保持该窗口打开，在那台机器的第二个终端里运行：',
+  token: `令牌：在本机运行 ${SHOW}。`,
+  programs: '供程序调用',
+  api: `将 ${SWITCH} 设为 true 后，${API} 与 OpenAI 的接口兼容。`,
+};
+
+const section = (w: Words, heading: 'h1' | 'h2', port: number): string => `<section lang="${w.lang}">
+<${heading}>${w.running}</${heading}>
+<p>${w.what}</p>
+<h2>${w.here}</h2>
+${pre('openclaw chat\nopenclaw status --deep')}
+<h2>${w.elsewhere}</h2>
+${pre(`ssh -N -L ${port}:127.0.0.1:${port} user@this-host`)}
+<p>${w.leaveOpen}</p>
+${pre(`openclaw chat --url ws://127.0.0.1:${port} --token &lt;token&gt;`)}
+<p class="dim">${w.token}</p>
+<h2>${w.programs}</h2>
+<p>${w.api}</p>
+</section>`;
+
+/** Both languages, the reader's first. Static but for the port, which is a number: nothing a caller sends comes back. */
+const page = (port: number, [first, second]: readonly [Words, Words]): string => `<!doctype html>
+<html lang="${first.lang}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
@@ -35,32 +86,8 @@ const page = (port: number): string => `<!doctype html>
 </head>
 <body>
 <main>
-<section lang="en">
-<h1>OpenClaw Gateway is running</h1>
-<p>An agent lives on this machine; this is the door to it. There is no control panel on this page yet.</p>
-<h2>On this machine</h2>
-${pre('openclaw chat\nopenclaw status --deep')}
-<h2>From another machine, through SSH</h2>
-${pre(`ssh -N -L ${port}:127.0.0.1:${port} user@this-host`)}
-<p>Leave it open. In a second terminal there:</p>
-${pre(`openclaw chat --url ws://127.0.0.1:${port} --token &lt;token&gt;`)}
-<p class="dim">The token: <code>openclaw auth token --show</code>, here.</p>
-<h2>For programs</h2>
-<p><code>POST /v1/chat/completions</code> speaks like OpenAI's API, once <code>gateway.http.endpoints.chatCompletions.enabled</code> is true.</p>
-</section>
-<section lang="zh-CN">
-<h2>OpenClaw 网关正在运行</h2>
-<p>这台机器上住着一个智能体，这里是它的入口。此页面暂时没有控制面板。</p>
-<h2>在本机</h2>
-${pre('openclaw chat\nopenclaw status --deep')}
-<h2>从另一台机器，通过 SSH</h2>
-${pre(`ssh -N -L ${port}:127.0.0.1:${port} user@this-host`)}
-<p>保持该窗口打开，在那台机器的第二个终端里运行：</p>
-${pre(`openclaw chat --url ws://127.0.0.1:${port} --token &lt;token&gt;`)}
-<p class="dim">令牌：在本机运行 <code>openclaw auth token --show</code>。</p>
-<h2>供程序调用</h2>
-<p>将 <code>gateway.http.endpoints.chatCompletions.enabled</code> 设为 true 后，<code>POST /v1/chat/completions</code> 与 OpenAI 的接口兼容。</p>
-</section>
+${section(first, 'h1', port)}
+${section(second, 'h2', port)}
 </main>
 </body>
 </html>
@@ -69,9 +96,12 @@ ${pre(`openclaw chat --url ws://127.0.0.1:${port} --token &lt;token&gt;`)}
 /** `/`: what this is and how to get in. Needs no script, says nothing about who runs it. */
 export const landingPage: RouteHandler = {
   underBase: true,
-  handle: (exchange) =>
-    exchange.send(200, 'text/html; charset=utf-8', page(exchange.facts.localPort ?? 18789), {
+  handle: (exchange) => {
+    const isChinese = /^\s*zh\b/i.test(exchange.header('accept-language') ?? '');
+    exchange.send(200, 'text/html; charset=utf-8', page(exchange.facts.localPort ?? 18789, isChinese ? [ZH, EN] : [EN, ZH]), {
       'Content-Security-Policy': styleCsp(),
       'Cache-Control': 'no-cache',
-    }),
+      Vary: 'Accept-Language',
+    });
+  },
 };
