@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from '../lib/clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import type { RunError, SessionQuery, TranscriptEntry, TranscriptMessage, TurnRequest, Usage } from './api.ts';
 
@@ -43,7 +43,6 @@ export interface TryModel {
 
 export interface AgentConfigSource {
   current(): AgentConfig;
-  onChange(listener: () => void): Cancel;
 }
 
 /** The agent's slice of the configuration: plain, complete, immutable. `config.ts` makes it from the file's own shape. */

@@ -6,7 +6,8 @@ import type { LogFile } from './log-file.ts';
 export type LogLevel = 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
 
 export interface LogOptions {
-  readonly level: LogLevel;
+  /** Asked at every line: it may change while the gateway runs. */
+  readonly level: () => LogLevel;
   readonly file: LogFile;
   /** Also to the terminal, at this level. */
   readonly console: { readonly level: LogLevel; write(line: string): void } | undefined;
@@ -27,14 +28,14 @@ const RANK: Readonly<Record<LogLevel, number>> = {
 /** The one logger of the gateway: JSON lines in the file, short lines on the terminal, secrets in neither. */
 export function createLog(options: LogOptions): Log {
   const logger = pino(
-    { level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    { level: 'trace', base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
     { write: (line: string) => options.file.write(line) },
   );
   const make = (part: string | undefined): Log => {
     const line =
       (level: 'debug' | 'info' | 'warn' | 'error') =>
       (message: string, fields: LogFields = {}) => {
-        const enabled = RANK[level] >= RANK[options.level];
+        const enabled = RANK[level] >= RANK[options.level()];
         const shown = options.console !== undefined && RANK[level] >= RANK[options.console.level];
         if (!enabled && !shown) return;
         const secrets = [...options.secrets()];

@@ -3,6 +3,7 @@ import type { AuthMode, AuthSettings } from '../auth/policy.ts';
 import { credentialInputs } from '../config/credential-inputs.ts';
 import type { ConfigSnapshot } from '../config/load.ts';
 import { UserError } from '../lib/errors.ts';
+import { isRecord } from '../lib/json.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { knownScopes } from '../protocol/scopes.ts';
 
@@ -17,6 +18,8 @@ export interface ServerAuth {
   readonly configured: { readonly token: string | undefined; readonly password: string | undefined };
   /** No secret is configured and the mode asks for a token: the generated one guards, and has to be made when there is none. */
   readonly wantsGenerated: boolean;
+  /** The secret that guards lies in a file (a SecretRef, the generated token), which may change by itself. */
+  readonly isFromFile: boolean;
   readonly warnings: readonly string[];
 }
 
@@ -67,6 +70,9 @@ export async function serverAuth(snapshot: ConfigSnapshot, explicit: ExplicitSec
     },
     configured: { token, password },
     wantsGenerated: mode === 'token' && token === undefined,
+    isFromFile: (mode === 'token' && token === undefined) || isFileRef(mode === 'password' ? auth.password : auth.token),
     warnings,
   });
 }
+
+const isFileRef = (input: unknown): boolean => isRecord(input) && input['source'] === 'file';

@@ -11,11 +11,9 @@ import { Approvals } from '../auth/approvals.ts';
 import { AuditTrail } from '../auth/audit.ts';
 import { PolicyHolder } from '../auth/policy.ts';
 import { AuthLimiter } from '../auth/rate-limit.ts';
-import { changedPaths, reloadPlan } from '../config/changes.ts';
 import type { Env } from '../config/env.ts';
 import { writeFirstConfig } from '../config/first-run.ts';
-import { makeGeneratedToken, newToken } from '../config/generated-token.ts';
-import { type ConfigSnapshot, loadConfig, problemError } from '../config/load.ts';
+import type { ConfigSnapshot } from '../config/load.ts';
 import type { Paths } from '../config/paths.ts';
 import { configView } from '../config/redact.ts';
 import { prepareSocketPath } from '../config/socket-path.ts';
@@ -40,11 +38,10 @@ import { DEVICES_SCHEMA, sqliteDevices } from '../store/sqlite/devices.ts';
 import { EVENT_LOG_STEP, eventLog } from '../store/sqlite/event-log.ts';
 import { openDatabase } from '../store/sqlite/open.ts';
 import { serveAdminSocket } from './admin-socket/server.ts';
-import { agentSettings } from './agent-settings.ts';
 import { bindMethods, type DispatchPorts } from './dispatch.ts';
 import { DoorNotes } from './door-notes.ts';
 import { fanOutAgentEvents } from './event-fanout.ts';
-import { bindWish, guardStart } from './guards.ts';
+import { bindWish } from './guards.ts';
 import { Health } from './health.ts';
 import { RequestsUnderWay } from './http/requests-under-way.ts';
 import { httpServers } from './http/server.ts';
@@ -65,8 +62,8 @@ import { Presence } from './presence.ts';
 import { PresenceLine } from './presence-line.ts';
 import { productRoot } from './product-root.ts';
 import { Readiness } from './readiness.ts';
-import { factsPolicyOf, importEarlierDevices, selfCheck, selfPresence, userName } from './self.ts';
-import { type ServerAuth, serverAuth } from './server-auth.ts';
+import { importEarlierDevices, selfCheck, selfPresence, userName } from './self.ts';
+import { Settings } from './settings.ts';
 import { gatewayFacts, nodeRows } from './status-facts.ts';
 import { catchStrayErrors } from './stray-errors.ts';
 import { tryModelSetup } from './try-model-setup.ts';
@@ -123,66 +120,31 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
 
   // Settings, and whether they may start at all: nothing is opened before that is known.
   if (options.firstRun === true && writeFirstConfig(paths, options.env)) out.info(`wrote a first config: ${paths.configPath}`);
-  const load = (generation: number) => loadConfig({ paths, env: options.env, flags: flags.config, generation });
-  const loaded = await load(1);
-  if (!loaded.ok) throw problemError(loaded.error);
-  let snapshot = loaded.value;
-  const explicit = { token: flags.token, password: flags.password };
+  const settings = await Settings.read({ paths, env: options.env, flags });
   ensurePrivateDir(paths.gatewayDir);
-  let auth = must(await serverAuth(snapshot, explicit));
-  await guardStart(snapshot, auth, flags.port, newToken);
   const lock = must(takeInstanceLock(paths.gatewayDir, { pid: process.pid, startedAt: clock.now(), version: VERSION }));
   // From here on everything that was opened is closed again, in reverse, whatever happens.
   const closing: (() => unknown)[] = [() => lock.release()];
   try {
-    /** The same with the token of our own making, where nothing else guards. */
-    const complete = async (found: ServerAuth, of: ConfigSnapshot): Promise<ServerAuth> => {
-      if (!found.wantsGenerated) return found;
-      if (makeGeneratedToken(paths)) out.info('made a token for this gateway: openclaw auth token --show prints it');
-      return must(await serverAuth(of, explicit));
-    };
-    auth = await complete(auth, snapshot);
+    if (await settings.makeToken()) out.info('made a token for this gateway: openclaw auth token --show prints it');
 
     // Log.
-    const secrets = new Set<string>();
-    const knownSecrets = (): void => {
-      secrets.clear();
-      for (const text of [auth.configured.token, auth.configured.password, auth.settings.secret?.value])
-        if (text !== undefined) secrets.add(text);
-      for (const text of agentSlice.secrets) secrets.add(text);
-    };
     const logFile = new LogFile(paths.logsDir, clock.now);
     closing.push(() => logFile.close());
-    let agentSlice = await agentSettings(snapshot);
-    knownSecrets();
     const log = createLog({
-      level: snapshot.config.logging.level ?? 'info',
+      level: () => settings.snapshot.config.logging.level ?? 'info',
       file: logFile,
       console: { level: flags.verbose === true ? 'debug' : 'warn', write: (line) => out.error(line) },
-      secrets: () => secrets,
+      secrets: () => settings.secrets,
     });
-    // Why a gateway that starts now would not come up. One that runs is not given up for that.
-    const restartProblem = async (): Promise<UserError | undefined> => {
-      try {
-        const next = await load(snapshot.generation + 1);
-        if (!next.ok) return problemError(next.error);
-        await guardStart(next.value, must(await serverAuth(next.value, explicit)), flags.port, newToken);
-        return undefined;
-      } catch (thrown) {
-        if (thrown instanceof UserError) return thrown;
-        throw thrown;
-      }
-    };
     // From the moment there is something to close: a stop that comes while it starts is a stop all the same.
+    const restartProblem = (): Promise<UserError | undefined> => settings.problem();
     const lifecycle = new Lifecycle({ clock, log, restartProblem });
     lifecycle.listen();
     closing.push(catchStrayErrors({ process, log, fail: (why) => lifecycle.fail(why) }));
     closing.push(() => lifecycle.unlisten());
-    let factsPolicy = factsPolicyOf(snapshot);
     const warnOfSettings = (): void => {
-      for (const { path, message } of snapshot.warnings) log.warn(`config: ${path} ${message}`);
-      for (const message of [...auth.warnings, ...agentSlice.warnings]) log.warn(message);
-      for (const { message } of factsPolicy.origins.warnings) log.warn(message);
+      for (const message of settings.warnings) log.warn(message);
     };
     warnOfSettings();
 
@@ -194,7 +156,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const devices = sqliteDevices(db);
 
     // The door.
-    const policy = new PolicyHolder(auth.settings);
+    const policy = new PolicyHolder(settings.auth.settings);
     const limiter = new AuthLimiter(clock, () => policy.current().rateLimit);
     const approvals = new Approvals(devices, clock);
     const audit = new AuditTrail(sqliteAudit(db), clock, log.part('audit'));
@@ -204,30 +166,22 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const notes = new DoorNotes(clock, log.part('auth'));
 
     // The agent.
-    const agentConfigListeners = new Set<() => void>();
-    const tellAgent = (): void => {
-      for (const listener of agentConfigListeners) listener();
-    };
     const listenPort = (): number =>
-      listeners.state.state === 'active' ? listeners.state.port : (flags.port ?? snapshot.config.gateway.port);
+      listeners.state.state === 'active' ? listeners.state.port : (flags.port ?? settings.snapshot.config.gateway.port);
     const root = productRoot();
-    const tryPlace = { modelsDir: paths.modelsDir, assetsDir: join(root, 'assets'), env: snapshot.env };
+    const tryPlace = { modelsDir: paths.modelsDir, assetsDir: join(root, 'assets'), env: settings.snapshot.env };
     const tryModel = createTryModel(tryPlace, log.part('try-model'), clock);
+    const trySetup = tryModelSetup(tryPlace, tryModel, clock);
     closing.push(() => tryModel.stop());
+    closing.push(() => trySetup.stop());
     const agent: Agent = await createAgent({
       store: createAgentStore(db, events),
-      config: {
-        current: () => agentSlice.config,
-        onChange: (listener) => {
-          agentConfigListeners.add(listener);
-          return () => agentConfigListeners.delete(listener);
-        },
-      },
+      config: { current: () => settings.agent.config },
       clock,
       log: log.part('agent'),
       fetch: (input, init) => fetch(input, init),
       tryModel,
-      python: () => describePython(snapshot.env),
+      python: () => describePython(settings.snapshot.env),
       here: () => ({ port: listenPort(), user: userName(), host: hostname(), docsDir: join(root, 'docs') }),
     });
 
@@ -241,7 +195,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const version = VERSION;
     const startedAtMs = clock.now();
     const statusPorts = {
-      snapshot: () => snapshot,
+      snapshot: () => settings.snapshot,
       listeners: () => listeners,
       agent,
       db,
@@ -271,10 +225,10 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
         identity,
         logFile: () => logFile.path,
         version,
-        configView: () => configView(ok(snapshot), secrets),
+        configView: () => configView(ok(settings.snapshot), settings.secrets),
         facts: (call) => gatewayFacts(statusPorts, call.principal.scopes),
         nodes: () => nodeRows(devices, hub),
-        workspace: agentSlice.config.agents[0]?.workspace ?? paths.workspace,
+        workspace: () => settings.agent.config.agents[0]?.workspace ?? paths.workspace,
         stateDir: paths.stateDir,
       }),
     };
@@ -297,7 +251,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
           restartProblem,
           // Overwrites one row: probes may come for years.
           durableWrite: () => db.probe(),
-          tryModel: tryModelSetup(tryPlace, tryModel, clock, tellAgent),
+          tryModel: trySetup,
         }),
       }),
     };
@@ -324,9 +278,9 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     // WebSocket and HTTP on one port.
     const bootId = crypto.randomUUID();
     const sessionDefaults = (): SessionDefaults => ({
-      defaultAgentId: agentSlice.config.defaultAgentId,
+      defaultAgentId: settings.agent.config.defaultAgentId,
       mainKey: 'main',
-      mainSessionKey: mainSessionKey(agentSlice.config.defaultAgentId),
+      mainSessionKey: mainSessionKey(settings.agent.config.defaultAgentId),
       scope: 'per-sender',
       modelConfigured: agent.defaultModel() !== undefined,
       ownership: 'sole',
@@ -361,7 +315,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
           configPath: paths.configPath,
           stateDir: paths.stateDir,
           authMode: policy.current().mode,
-          configHash: snapshot.hash,
+          configHash: settings.snapshot.hash,
         }),
       onOpen: (info, admitted, connection) => presenceLine.join(info, admitted, connection),
       onClose: (info) => presenceLine.leave(info),
@@ -385,15 +339,15 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       underWay,
       agent,
       readiness,
-      config: () => httpConfig(snapshot),
-      policy: () => factsPolicy,
+      config: () => httpConfig(settings.snapshot),
+      policy: () => settings.facts,
       peers,
       version,
       buildId: BUILD_ID,
       uptimeMs: () => Math.round(clock.monotonic() - startedAt),
-      onUpgrade: upgradeHandler({ ws, log: log.part('ws'), policy: () => factsPolicy, peers, isOpen: () => open }),
+      onUpgrade: upgradeHandler({ ws, log: log.part('ws'), policy: () => settings.facts, peers, isOpen: () => open }),
     });
-    const listeners = new Listeners(bindWish(snapshot, flags.port), {
+    const listeners = new Listeners(bindWish(settings.snapshot, flags.port), {
       clock,
       log: log.part('net'),
       serverFor: () => server({ kind: 'tcp', tls: false }),
@@ -452,49 +406,38 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     // Tokens run out without anybody doing anything.
     closing.push(clock.every(60_000, closeFallen));
 
-    // Changes of the config while it runs, one after the other: an older text must never win over a newer.
+    // Changes while it runs, one after the other: an older text must never win over a newer.
     let applying = Promise.resolve();
+    const inTurn = (failed: string, task: () => Promise<void>): void => {
+      applying = applying.then(task).catch((thrown: unknown) => log.error(failed, { cause: messageOf(thrown) }));
+    };
+    const applyConfig = async (next: ConfigSnapshot): Promise<void> => {
+      const { action, ignored, changed } = await settings.take(next);
+      if (ignored.length > 0) log.warn('changes that wait for a restart: openclaw gateway restart', { paths: ignored });
+      if (action === 'nothing') return;
+      policy.replace(settings.auth.settings);
+      if (action === 'restart') return lifecycle.restart('the config changed');
+      warnOfSettings();
+      log.info('config taken over', { paths: changed.map(({ path }) => path) });
+    };
     const watch = watchConfig({
-      current: snapshot,
-      load,
+      current: settings.snapshot,
+      load: (generation) => settings.load(generation),
       clock,
       onProblem: (problem) =>
         log.error('the changed config is wrong and was not taken over', { problem: problem.message, fix: problem.fix }),
-      onChange: ({ snapshot: next }) => {
-        applying = applying
-          .then(() => applyConfig(next))
-          .catch((thrown: unknown) => log.error('the changed config was not taken over', { cause: messageOf(thrown) }));
-      },
+      onChange: ({ snapshot }) => inTurn('the changed config was not taken over', () => applyConfig(snapshot)),
     });
     closing.push(() => {
       watch.stop();
       return applying;
     });
-    const applyConfig = async (next: ConfigSnapshot): Promise<void> => {
-      // Against what runs, not against the text before: that one may have been refused.
-      const changed = changedPaths(snapshot, next);
-      const plan = reloadPlan(changed, next.config.gateway.reload.mode);
-      if (plan.ignored.length > 0) log.warn('changes that wait for a restart: openclaw gateway restart', { paths: plan.ignored });
-      if (plan.action === 'nothing') return;
-      const found = must(await serverAuth(next, explicit));
-      await guardStart(next, found, flags.port, newToken);
-      const nextSlice = await agentSettings(next);
-      // Who may be here counts at once, also where the rest waits for a restart, which waits for running turns.
-      auth = await complete(found, next);
-      policy.replace(auth.settings);
-      if (plan.action === 'restart') {
-        knownSecrets();
-        lifecycle.restart('the config changed');
-        return;
-      }
-      agentSlice = nextSlice;
-      snapshot = next;
-      factsPolicy = factsPolicyOf(next);
-      knownSecrets();
-      tellAgent();
-      warnOfSettings();
-      log.info('config taken over', { paths: changed.map(({ path }) => path) });
+    const rereadSecret = async (): Promise<void> => {
+      if (!(await settings.rereadSecret())) return;
+      policy.replace(settings.auth.settings);
+      log.info('another secret was read from its file');
     };
+    closing.push(clock.every(SECRET_FILE_MS, () => inTurn('the secret in its file was not taken over', rereadSecret)));
 
     if (!lifecycle.isEnding) agent.resume();
     // What was edited while it started was not watched yet.
@@ -539,6 +482,8 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
   }
 }
 
+/** How often a secret that lies in a file of its own is read again: a rotation there reaches live sockets within two seconds. */
+const SECRET_FILE_MS = 1_500;
 /** Clients have this long to answer the close frame, and to read the rest of an answer. */
 const CLOSE_LIMIT_MS = 5_000;
 /** Runs that are stopped have this long to end and to be written. */

@@ -6,18 +6,20 @@ import { UserError } from '../lib/errors.ts';
 import type { TryModelSetup } from './methods/local.ts';
 
 /** `models.try.*`: what the CLI asks for, with errors as throws that its handler turns into refusals. */
-export function tryModelSetup(place: TryModelPlace, model: TryModel, clock: Clock, onChange: () => void): TryModelSetup {
-  let busy = false;
+export function tryModelSetup(place: TryModelPlace, model: TryModel, clock: Clock): TryModelSetup & { stop(): Promise<void> } {
+  const stopped = new AbortController();
+  let running: Promise<unknown> | undefined;
   const alone = async <T>(task: () => Promise<T>): Promise<T> => {
-    if (busy)
+    if (running !== undefined)
       throw new UserError('TRY_MODEL_BUSY', 'the small model is being installed or removed already.', {
         fix: 'wait for the other command to end',
       });
-    busy = true;
+    const work = task();
+    running = work;
     try {
-      return await task();
+      return await work;
     } finally {
-      busy = false;
+      running = undefined;
     }
   };
   return {
@@ -32,17 +34,20 @@ export function tryModelSetup(place: TryModelPlace, model: TryModel, clock: Cloc
     },
     install: (onProgress) =>
       alone(async () => {
-        const done = await installTryModel(place, { clock, onProgress });
+        const done = await installTryModel(place, { clock, onProgress, signal: stopped.signal });
         if (!done.ok) throw done.error;
-        onChange();
         return { status: 'installed', dir: done.value.dir, model: `try/${model.id}` };
       }),
     remove: () =>
       alone(async () => {
         await model.stop();
         const removed = removeTryModel(place);
-        onChange();
         return { status: removed ? 'removed' : 'absent' };
       }),
+    // A download must not outlive the gateway that shows it, nor meet the next one's.
+    async stop() {
+      stopped.abort();
+      await running?.catch(() => {});
+    },
   };
 }

@@ -94,7 +94,7 @@ export async function testAgent(options: TestAgentOptions = {}): Promise<TestAge
   const gate: Store = { ...db, write: (work) => (dead ? new Promise(() => {}) : db.write(work)) };
   const agent = await createAgent({
     store: options.wrapStore?.(createAgentStore(gate, events)) ?? createAgentStore(gate, events),
-    config: { current: () => config, onChange: () => () => {} },
+    config: { current: () => config },
     clock,
     log: silentLog,
     fetch: (input, init) => fetch(input, init),

@@ -25,7 +25,7 @@ export interface SystemPorts {
   readonly facts: (call: Call) => JsonObject;
   /** Paired nodes for `node.list`. */
   readonly nodes: () => readonly Record<string, unknown>[];
-  readonly workspace: string;
+  readonly workspace: () => string;
   readonly stateDir: string;
 }
 
@@ -90,7 +90,7 @@ export function systemHandlers(ports: SystemPorts) {
       nextOffset: null,
     }),
     'skills.status': (params: ParamsOf<typeof wire.skillsStatus>, call) => ({
-      workspaceDir: ports.workspace,
+      workspaceDir: ports.workspace(),
       managedSkillsDir: `${ports.stateDir}/skills`,
       ...(call.protocol === 4 && { agentId: params.agentId ?? agent.agents().find(({ isDefault }) => isDefault)?.id ?? 'main' }),
       skills: [],

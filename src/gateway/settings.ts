@@ -1,0 +1,156 @@
+import { type ChangedPath, changedPaths, type ReloadPlan, reloadPlan } from '../config/changes.ts';
+import type { Env } from '../config/env.ts';
+import { makeGeneratedToken, newToken } from '../config/generated-token.ts';
+import { type ConfigProblem, type ConfigSnapshot, loadConfig, problemError } from '../config/load.ts';
+import type { Paths } from '../config/paths.ts';
+import { UserError } from '../lib/errors.ts';
+import type { Result } from '../lib/result.ts';
+import { type AgentSettings, agentSettings } from './agent-settings.ts';
+import type { FactsPolicy } from './facts.ts';
+import { guardStart } from './guards.ts';
+import { factsPolicyOf } from './self.ts';
+import { type ServerAuth, serverAuth } from './server-auth.ts';
+
+export interface SettingsPorts {
+  readonly paths: Paths;
+  readonly env: Env;
+  readonly flags: {
+    readonly config: Readonly<Record<string, unknown>>;
+    readonly port?: number | undefined;
+    readonly token?: string | undefined;
+    readonly password?: string | undefined;
+  };
+}
+
+export interface Taken extends ReloadPlan {
+  readonly changed: readonly ChangedPath[];
+}
+
+/** What holds now: the config, and everything that is derived from it once per change. */
+export class Settings {
+  readonly #ports: SettingsPorts;
+  #snapshot: ConfigSnapshot;
+  #auth: ServerAuth;
+  #agent: AgentSettings;
+  #facts: FactsPolicy;
+
+  private constructor(ports: SettingsPorts, snapshot: ConfigSnapshot, auth: ServerAuth, agent: AgentSettings) {
+    this.#ports = ports;
+    this.#snapshot = snapshot;
+    this.#auth = auth;
+    this.#agent = agent;
+    this.#facts = factsPolicyOf(snapshot);
+  }
+
+  /** Reads them and judges whether a gateway may start with them; opens nothing. Throws the `UserError` that says why not. */
+  static async read(ports: SettingsPorts): Promise<Settings> {
+    const { snapshot, auth } = await readAndJudge(ports, 1);
+    return new Settings(ports, snapshot, auth, await agentSettings(snapshot));
+  }
+
+  get snapshot(): ConfigSnapshot {
+    return this.#snapshot;
+  }
+  get auth(): ServerAuth {
+    return this.#auth;
+  }
+  get agent(): AgentSettings {
+    return this.#agent;
+  }
+  /** What requests are judged by. */
+  get facts(): FactsPolicy {
+    return this.#facts;
+  }
+  /** Texts that no line of a log may hold. */
+  get secrets(): readonly string[] {
+    const { configured, settings } = this.#auth;
+    return [configured.token, configured.password, settings.secret?.value, ...this.#agent.secrets].filter((text) => text !== undefined);
+  }
+  get warnings(): readonly string[] {
+    return [
+      ...this.#snapshot.warnings.map(({ path, message }) => `config: ${path} ${message}`),
+      ...this.#auth.warnings,
+      ...this.#agent.warnings,
+      ...this.#facts.origins.warnings.map(({ message }) => message),
+    ];
+  }
+
+  load(generation: number): Promise<Result<ConfigSnapshot, ConfigProblem>> {
+    return load(this.#ports, generation);
+  }
+
+  /** Makes the token of our own where nothing else guards; true when it was made just now. Only under the lock of the state dir. */
+  async makeToken(): Promise<boolean> {
+    if (!this.#auth.wantsGenerated) return false;
+    const made = makeGeneratedToken(this.#ports.paths);
+    this.#auth = await authOf(this.#ports, this.#snapshot);
+    return made;
+  }
+
+  /** Why a gateway that starts now would not come up. One that runs is not given up for that. */
+  async problem(): Promise<UserError | undefined> {
+    try {
+      await readAndJudge(this.#ports, this.#snapshot.generation + 1);
+      return undefined;
+    } catch (thrown) {
+      if (thrown instanceof UserError) return thrown;
+      throw thrown;
+    }
+  }
+
+  /**
+   * Takes a changed config over, as far as its reload mode lets it. Who may be here counts at once, also where the rest
+   * waits for a restart, which waits for running turns. Throws what would keep a gateway from starting with it, and takes nothing then.
+   */
+  async take(next: ConfigSnapshot): Promise<Taken> {
+    // Against what runs, not against the text before: that one may have been refused.
+    const changed = changedPaths(this.#snapshot, next);
+    const plan = reloadPlan(changed, next.config.gateway.reload.mode);
+    if (plan.action === 'nothing') return { ...plan, changed };
+    let auth = await authOf(this.#ports, next);
+    await guardStart(next, auth, this.#ports.flags.port, newToken);
+    const agent = await agentSettings(next);
+    if (auth.wantsGenerated) {
+      makeGeneratedToken(this.#ports.paths);
+      auth = await authOf(this.#ports, next);
+    }
+    this.#auth = auth;
+    if (plan.action === 'apply') {
+      this.#snapshot = next;
+      this.#agent = agent;
+      this.#facts = factsPolicyOf(next);
+    }
+    return { ...plan, changed };
+  }
+
+  /**
+   * Reads the secret again where it lies in a file of its own, which changes without a change of the config; true when it is another one now. A
+   * file that is gone, for a moment or for good, changes nothing. Throws when the new secret may not guard what is open.
+   */
+  async rereadSecret(): Promise<boolean> {
+    if (!this.#auth.isFromFile) return false;
+    const found = await serverAuth(this.#snapshot, this.#ports.flags);
+    const secret = found.ok ? found.value.settings.secret : undefined;
+    if (!found.ok || secret === undefined || secret.value === this.#auth.settings.secret?.value) return false;
+    await guardStart(this.#snapshot, found.value, this.#ports.flags.port, newToken);
+    this.#auth = found.value;
+    return true;
+  }
+}
+
+const load = ({ paths, env, flags }: SettingsPorts, generation: number): Promise<Result<ConfigSnapshot, ConfigProblem>> =>
+  loadConfig({ paths, env, flags: flags.config, generation });
+
+async function authOf({ flags: { token, password } }: SettingsPorts, snapshot: ConfigSnapshot): Promise<ServerAuth> {
+  const auth = await serverAuth(snapshot, { token, password });
+  if (!auth.ok) throw auth.error;
+  return auth.value;
+}
+
+async function readAndJudge(ports: SettingsPorts, generation: number): Promise<{ snapshot: ConfigSnapshot; auth: ServerAuth }> {
+  const loaded = await load(ports, generation);
+  if (!loaded.ok) throw problemError(loaded.error);
+  const auth = await authOf(ports, loaded.value);
+  await guardStart(loaded.value, auth, ports.flags.port, newToken);
+  return { snapshot: loaded.value, auth };
+}
