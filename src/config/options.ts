@@ -229,7 +229,7 @@ const gateway = object(
       'What happens when this file changes.',
       {
         mode: oneOf(['off', 'restart', 'hot', 'hybrid'], 'hybrid: in place where possible, else a restart.', { default: 'hybrid' }),
-        debounceMs: int('Quiet time before a change is read, ms.', { default: 300, min: 0, max: 60_000 }),
+        debounceMs: int('Quiet time before a change is read, ms. More than 1,000 is cut to that.', { default: 300, min: 0, max: 60_000 }),
       },
       { reload: 'none' },
     ),

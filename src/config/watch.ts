@@ -6,6 +6,8 @@ import type { ConfigProblem, ConfigSnapshot } from './load.ts';
 
 /** How often files are looked at beside being watched: mounts of other machines and containers tell nobody of changes. */
 export const POLL_MS = 10_000;
+/** A longer `gateway.reload.debounceMs` is cut to this: what guards access has to count within two seconds. */
+const MAX_DEBOUNCE_MS = 1_000;
 
 export interface ConfigChange {
   readonly snapshot: ConfigSnapshot;
@@ -74,7 +76,7 @@ export function watchConfig(options: WatchOptions): ConfigWatch {
   };
   const soon = (): void => {
     cancelDebounce();
-    cancelDebounce = clock.after(current.config.gateway.reload.debounceMs, () => void reload());
+    cancelDebounce = clock.after(Math.min(current.config.gateway.reload.debounceMs, MAX_DEBOUNCE_MS), () => void reload());
   };
 
   const watch = (): void => {

@@ -14,7 +14,7 @@ export class Health {
   readonly #isSound: () => boolean;
   #version = 1;
   #stale = true;
-  #taken: { at: number; texts: Readonly<Record<Protocol, string>> } | undefined;
+  #taken: { at: number; texts: Readonly<Record<Protocol, Record<'reader' | 'other', string>>> } | undefined;
 
   constructor(agent: Agent, clock: Clock, isSound: () => boolean) {
     this.#agent = agent;
@@ -29,11 +29,13 @@ export class Health {
     return this.#version;
   }
 
-  json(protocol: Protocol, probe = false): string {
+  /** `reads`: for somebody with `operator.read`. The others learn that all is well, not which sessions there are. */
+  json(protocol: Protocol, reads: boolean, probe = false): string {
+    const audience = reads ? 'reader' : 'other';
     const now = this.#clock.monotonic();
     const taken = this.#taken;
     const limit = this.#stale ? SETTLE_MS : LIMITS.healthRefreshMs;
-    if (taken !== undefined && now - taken.at < (probe ? 0 : limit)) return taken.texts[protocol];
+    if (taken !== undefined && now - taken.at < (probe ? 0 : limit)) return taken.texts[protocol][audience];
     const started = this.#clock.monotonic();
     const page = this.#agent.sessions({ limit: 5 });
     const base = {
@@ -43,12 +45,17 @@ export class Health {
       sessionCount: page.total,
       now: this.#clock.now(),
     };
-    const texts = { 3: '', 4: '' };
-    for (const p of [3, 4] as const)
-      texts[p] = JSON.stringify(healthResult(p, { ...base, durationMs: Math.round(this.#clock.monotonic() - started) }));
+    const texts = { 3: { reader: '', other: '' }, 4: { reader: '', other: '' } };
+    for (const p of [3, 4] as const) {
+      const input = { ...base, durationMs: Math.round(this.#clock.monotonic() - started) };
+      texts[p] = {
+        reader: JSON.stringify(healthResult(p, input)),
+        other: JSON.stringify(healthResult(p, { ...input, sessions: [] })),
+      };
+    }
     this.#taken = { at: now, texts };
     this.#stale = false;
     this.#version++;
-    return texts[protocol];
+    return texts[protocol][audience];
   }
 }

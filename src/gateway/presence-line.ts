@@ -115,12 +115,15 @@ export class PresenceLine {
   }
 
   #tellHealth(): void {
-    this.#hub.broadcast({
-      event: 'health',
-      payload: (protocol) => new Prebuilt(this.#health.json(protocol)),
-      stateVersion: this.#versions(),
-      key: 'health',
-    });
+    for (const reads of [true, false]) {
+      this.#hub.broadcast({
+        event: 'health',
+        payload: (protocol) => new Prebuilt(this.#health.json(protocol, reads)),
+        to: ({ principal }) => mayReceive(principal, { scope: 'operator.read' }) === reads,
+        stateVersion: this.#versions(),
+        key: 'health',
+      });
+    }
   }
 }
 

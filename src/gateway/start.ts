@@ -9,6 +9,7 @@ import { describePython } from '../agent/try-model/plan.ts';
 import { admit, helloAuth, type Principal, stillStands } from '../auth/admit.ts';
 import { Approvals } from '../auth/approvals.ts';
 import { AuditTrail } from '../auth/audit.ts';
+import { mayReceive } from '../auth/authorize.ts';
 import { PolicyHolder } from '../auth/policy.ts';
 import { AuthLimiter } from '../auth/rate-limit.ts';
 import type { Env } from '../config/env.ts';
@@ -308,7 +309,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
           features,
           uptimeMs: Math.round(clock.monotonic() - startedAt),
           presenceJson: presence.json(),
-          healthJson: health.json(protocol),
+          healthJson: health.json(protocol, mayReceive(admitted.principal, { scope: 'operator.read' })),
           presenceVersion: presence.version,
           healthVersion: health.version,
           sessionDefaults: sessionDefaults(),

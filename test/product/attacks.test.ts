@@ -1,10 +1,10 @@
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WIRE_METHODS } from '../../src/protocol/registry.ts';
-import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { newStateDir, startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { ownerCall } from '../support/knocker.ts';
 import { RawSocket, rawHttp, statusOf } from '../support/raw.ts';
 import { type ScriptedProvider, startScriptedProvider } from '../support/scripted-provider.ts';
@@ -500,6 +500,11 @@ describe('guessing', () => {
     // Missing credentials are no guesses.
     expect(await knock(gateway, { headers: STRANGER })).toBe('AUTH_TOKEN_MISSING');
     expect(await knock(gateway, { auth: { token: TOKEN } })).toBe('in');
+    // The owner learns who came like that, once, with the line that would list it.
+    const note = 'which is not a listed proxy; if it is yours: gateway.trustedProxies: ["127.0.0.1"]';
+    expect(gateway.output().split(note)).toHaveLength(2);
+    const { warnings } = (await ownerCall(gateway.stateDir, 'status')).gateway;
+    expect(warnings).toContainEqual({ path: 'gateway.trustedProxies', message: expect.stringContaining(note) });
   });
 
   test('AU-22 a hundred wrong passwords an hour from everywhere together; tokens, paired devices and this user go on', async () => {
@@ -578,6 +583,30 @@ describe('what ends within 2 s', () => {
     expect(bystander.closed).toBeUndefined();
   });
 
+  test('AU-93 who connects while its device is removed is not in afterwards', async () => {
+    await using gateway = await startTestGateway({ config: config({ token: TOKEN }) });
+    let admitted = 0;
+    for (let round = 0; round < 20; round++) {
+      const device = newDevice();
+      const { token } = await paired(gateway, { auth: { token: TOKEN }, device });
+      const knocks = Array.from({ length: 16 }, (_, i) =>
+        tryConnect(gateway.url, { auth: i % 2 === 0 ? { token: TOKEN } : { deviceToken: token }, device }).catch(() => undefined),
+      );
+      // At another moment of their way each time.
+      if (round % 4 > 0) await Promise.race(knocks.slice(0, round % 4 === 1 ? 16 : 1));
+      await ownerCall(gateway.stateDir, 'device.pair.remove', { deviceId: device.id });
+      for (const knocked of await Promise.all(knocks)) {
+        if (knocked?.res.ok) {
+          admitted++;
+          expect((await knocked.client.closing(2_000)).code).toBe(4001);
+        }
+        await knocked?.client[Symbol.asyncDispose]();
+      }
+    }
+    expect(admitted).toBeGreaterThan(5);
+    expect((await ownerCall(gateway.stateDir, 'device.pair.list')).paired).toEqual([]);
+  });
+
   test('HT-20 an answer that streams to a device which is removed ends with it', async () => {
     await using gateway = await startTestGateway({ config: config({ token: TOKEN }, withModel()) });
     const device = newDevice();
@@ -633,6 +662,44 @@ describe('what ends within 2 s', () => {
     expect(await knock(gateway, { auth: { token: TOKEN } })).toBe('AUTH_TOKEN_MISMATCH');
     expect(await knock(gateway, { auth: { token: next } })).toBe('in');
     expect(await knock(gateway, { auth: { token: generated } })).toBe('AUTH_TOKEN_MISMATCH');
+  });
+
+  test('AU-91 a secret in a file of its own, rotated there: by reference, and the one this gateway made', async () => {
+    const stateDir = newStateDir();
+    const file = join(stateDir, 'token.txt');
+    writeFileSync(file, TOKEN, { mode: 0o600 });
+    const text = JSON.stringify({
+      secrets: { providers: { mine: { source: 'file', path: file, mode: 'singleValue' } } },
+      gateway: { auth: { token: { source: 'file', provider: 'mine', id: 'value' } } },
+    });
+    for (const [what, where, start] of [
+      ['token in a file', file, text],
+      ['generated token', join(stateDir, 'gateway', 'token'), '{}'],
+    ] as const) {
+      await using gateway = await startTestGateway({ stateDir, config: start });
+      const before = readFileSync(where, 'utf8').trim();
+      const client = await connect(gateway.url, { auth: { token: before } });
+      const began = performance.now();
+      const next = `ocg_${before.slice(-43).padStart(43, 'r').split('').reverse().join('')}`;
+      writeFileSync(where, `${next}\n`);
+      await ended(what, [client], began);
+      expect(await knock(gateway, { auth: { token: before } })).toBe('AUTH_TOKEN_MISMATCH');
+      expect(await knock(gateway, { auth: { token: next } })).toBe('in');
+      // A file that is gone is no rotation.
+      rmSync(where);
+      await using stays = await connect(gateway.url, { auth: { token: next } });
+      await expect(stays.closing(2_500)).rejects.toThrow('still open');
+    }
+    rmSync(stateDir, { recursive: true });
+  });
+
+  test('AU-91 a quiet time of a minute does not hold a changed secret back', async () => {
+    const slow = { reload: { debounceMs: 60_000 } };
+    await using gateway = await startTestGateway({ config: config({ token: TOKEN }, {}, slow) });
+    const client = await connect(gateway.url, { auth: { token: TOKEN } });
+    const began = performance.now();
+    edit(gateway, config({ token: TOKEN.replace('01', '05') }, {}, slow));
+    await ended('debounceMs 60000', [client], began);
   });
 
   test('AU-91 a change of secret that comes with one which asks for a restart does not wait for the run that is going on', async () => {
@@ -743,7 +810,11 @@ describe('less than everything', () => {
     // A stranger's request for pairing is news for those who may decide.
     await knock(gateway, { headers: STRANGER, auth: { token: TOKEN }, device: newDevice() });
     await owner.event('device.pair.requested');
-    await blind.request('health');
+    // That all is well, not what there is.
+    await until(async () => (await owner.call('health')).sessions.recent.length > 0);
+    expect((await blind.request('health')).payload.sessions).toMatchObject({ count: 1, recent: [] });
+    await using late = await connect(gateway.url, { auth: { token: TOKEN }, scopes: [] });
+    expect(JSON.stringify([late.hello.snapshot, blind.frames])).not.toMatch(/secret-session/);
     expect(blind.frames.filter((frame) => frame.type === 'event').map((frame) => frame.event)).toEqual(['connect.challenge']);
     expect(JSON.stringify(blind.frames)).not.toMatch(/something private/);
   });

@@ -4,6 +4,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
 import type * as wire from '../../protocol/methods/system.ts';
+import { holdsScope } from '../../protocol/scopes.ts';
 import { type Call, type Handler, Prebuilt } from '../call.ts';
 import { statusResult } from '../events/health-shape.ts';
 import type { Health } from '../health.ts';
@@ -32,7 +33,8 @@ export interface SystemPorts {
 export function systemHandlers(ports: SystemPorts) {
   const { agent, clock } = ports;
   return {
-    health: (params: ParamsOf<typeof wire.health>, call) => new Prebuilt(ports.health.json(call.protocol, params.probe === true)),
+    health: (params: ParamsOf<typeof wire.health>, call) =>
+      new Prebuilt(ports.health.json(call.protocol, holdsScope(call.principal.scopes, 'operator.read'), params.probe === true)),
     status: (_params: unknown, call) => {
       const page = agent.sessions({ limit: 10 });
       return statusResult(call.protocol, {
