@@ -225,6 +225,7 @@ Alt-Enter begins a new line; a paste keeps its lines`,
   chatModelHelp: '/model provider/id chooses one for this conversation, /model default takes it back',
   chatModel: (name: string) => `model: ${name}`,
   chatModelUnlisted: (name: string) => `model: ${name} (its provider does not list it; it is asked for by this name)`,
+  noteRunning: 'in another terminal; Ctrl-C here stops the gateway',
   chatWelcome: '/help lists commands, Esc stops an answer, Ctrl-D leaves',
   chatReconnecting: (seconds: number, why: string) =>
     `connection lost (${why}); next try in ${seconds} s. What you type waits and is sent once.`,

@@ -119,7 +119,8 @@ async function askedFor({ env, out }: Context, path: string): Promise<string> {
   const value = await readUnseen(env.stdin);
   out.note('');
   if (value === undefined) throw new UserError('INTERRUPTED', out.text.interrupted, { exitCode: EXIT.interrupted });
-  return value;
+  if (value.trim() === '') throw new UserError('NOT_CONFIRMED', out.text.nothingDone, { fix: `openclaw config set ${path} -` });
+  return value.trim();
 }
 
 async function valueFor({ out }: Context, path: string, given: string, strict: boolean): Promise<unknown> {

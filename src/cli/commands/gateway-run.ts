@@ -33,12 +33,25 @@ export const run: Run = async (context) => {
   };
   if (flags.on('force')) await stopOwn(context);
   const { runGateway } = await import('../../gateway/start.ts');
+  // Whoever started it by hand is told how to go on, once it listens; a service's log has no use for that.
+  let isTold = !(flags.on('first-run') || env.stdout.isTTY) || out.json;
+  const goOn = (line: string): void => {
+    if (isTold || !line.startsWith('listening on')) return;
+    isTold = true;
+    env.clock.after(0, () => out.line(out.todo(out.text.next, `openclaw chat   (${out.text.noteRunning})`)));
+  };
   return runGateway({
     paths,
     env: env.vars,
     flags: { config, port, token, password, verbose: flags.on('verbose') },
     firstRun: flags.on('first-run'),
-    out: { info: (line) => out.line(line), error: (line) => out.note(line) },
+    out: {
+      info: (line) => {
+        out.line(line);
+        goOn(line);
+      },
+      error: (line) => out.note(line.trimEnd()),
+    },
   });
 };
 
@@ -53,9 +66,15 @@ async function passwordOf({ flags, out }: Context): Promise<string | undefined> 
   }
   if (file === undefined) return undefined;
   const read = await readSecretFile(file, MAX_PASSWORD_BYTES);
-  if (!read.ok) throw new UserError('PASSWORD_FILE', `--password-file ${file}: ${read.error}`, { fix: `chmod 600 ${file}` });
+  if (!read.ok) {
+    const isThere = process.getBuiltinModule('node:fs').existsSync(file);
+    throw new UserError('PASSWORD_FILE', `--password-file: ${read.error}`, {
+      fix: isThere ? `chmod 600 ${file}` : `(umask 077; openssl rand -base64 24 > ${file})`,
+    });
+  }
   const text = read.value.replace(/\r?\n$/, '');
-  if (text === '') throw new UserError('PASSWORD_FILE', `--password-file ${file} is empty.`, { fix: `Write the password into ${file}` });
+  if (text === '')
+    throw new UserError('PASSWORD_FILE', `--password-file ${file} is empty.`, { fix: `(umask 077; openssl rand -base64 24 > ${file})` });
   return text;
 }
 

@@ -7,10 +7,11 @@ const STYLE = `
 body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.6 system-ui,sans-serif}
 main{max-width:42rem;margin:0 auto;padding:2rem 1.25rem 4rem}
 section+section{margin-top:2.5rem;padding-top:2rem;border-top:1px solid var(--line)}
-h1{font-size:1.6rem;line-height:1.25;margin:0 0 .5rem}h2{font-size:1.1rem;margin:1.6rem 0 .3rem}
+h1{font-size:1.6rem;line-height:1.25;margin:0 0 .5rem}h2{font-size:1.1rem;margin:1.6rem 0 .3rem}h2:first-child{font-size:1.4rem;margin-top:0}
 p{margin:.4rem 0}.dim{color:var(--dim)}
-pre{overflow-x:auto;margin:.5rem 0;padding:.7rem .9rem;background:var(--code);border-radius:.4rem}
-code{font:.92em/1.5 ui-monospace,Menlo,Consolas,monospace}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.5rem 0;padding:.7rem .9rem;background:var(--code);border-radius:.4rem}
+code{font:.92em/1.5 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}.k{white-space:nowrap}
+pre span{display:block;padding-left:1.4em;text-indent:-1.4em}
 `;
 
 let csp: string | undefined;
@@ -20,7 +21,12 @@ const styleCsp = (): string => {
   return csp;
 };
 
-const pre = (text: string): string => `<pre tabindex="0"><code>${text}</code></pre>`;
+/** Commands, one a line; one that is too long for the screen goes on indented. */
+const pre = (text: string): string =>
+  `<pre><code>${text
+    .split('\n')
+    .map((line) => `<span>${line}</span>`)
+    .join('')}</code></pre>`;
 
 interface Words {
   readonly lang: 'en' | 'zh-CN';
@@ -33,8 +39,8 @@ interface Words {
   readonly programs: string;
   readonly api: string;
 }
-const SHOW = '<code>openclaw auth token --show</code>';
-const API = '<code>POST /v1/chat/completions</code>';
+const SHOW = '<code class="k">openclaw auth token --show</code>';
+const API = '<code class="k">POST /v1/chat/completions</code>';
 const SWITCH = '<code>gateway.http.endpoints.<wbr>chatCompletions.enabled</code>';
 const EN: Words = {
   lang: 'en',
@@ -42,8 +48,8 @@ const EN: Words = {
   what: 'An agent lives on this machine; this is the door to it. There is no control panel on this page yet.',
   here: 'On this machine',
   elsewhere: 'From another machine, through SSH',
-  leaveOpen: 'Leave it open. In a second terminal there:',
-  token: `The token: ${SHOW}, here.`,
+  leaveOpen: 'Leave it open. Then, in a second terminal there:',
+  token: `It asks for the token once: ${SHOW}, here, prints it.`,
   programs: 'For programs',
   api: `${API} speaks like OpenAI's API, once ${SWITCH} is true.`,
 };
@@ -53,11 +59,22 @@ const ZH: Words = {
   what: '这台机器上住着一个智能体，这里是它的入口。此页面暂时没有控制面板。',
   here: '在本机',
   elsewhere: '从另一台机器，通过 SSH',
-  leaveOpen: '保持该窗口打开，在那台机器的第二个终端里运行：',
-  token: `令牌：在本机运行 ${SHOW}。`,
+  leaveOpen: '保持该窗口打开。然后在那台机器的第二个终端里运行：',
+  token: `它会询问一次令牌：在本机运行 ${SHOW} 即可打印。`,
   programs: '供程序调用',
   api: `将 ${SWITCH} 设为 true 后，${API} 与 OpenAI 的接口兼容。`,
 };
+
+/**
+ * A client of this gateway for good. The token is asked for: as an argument it would stay in the shell's history. That question is the last
+ * line: of a block that is pasted whole, the next one would be taken for the answer.
+ */
+const remote = (port: number): string =>
+  [
+    'openclaw config set gateway.mode remote',
+    `openclaw config set gateway.remote.url ws://127.0.0.1:${port}`,
+    'openclaw config set gateway.remote.token -',
+  ].join('\n');
 
 const section = (w: Words, heading: 'h1' | 'h2', port: number): string => `<section lang="${w.lang}">
 <${heading}>${w.running}</${heading}>
@@ -67,8 +84,9 @@ ${pre('openclaw chat\nopenclaw status --deep')}
 <h2>${w.elsewhere}</h2>
 ${pre(`ssh -N -L ${port}:127.0.0.1:${port} user@this-host`)}
 <p>${w.leaveOpen}</p>
-${pre(`openclaw chat --url ws://127.0.0.1:${port} --token &lt;token&gt;`)}
+${pre(remote(port))}
 <p class="dim">${w.token}</p>
+${pre('openclaw chat')}
 <h2>${w.programs}</h2>
 <p>${w.api}</p>
 </section>`;
