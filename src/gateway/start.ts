@@ -74,6 +74,7 @@ import { Hub } from './ws/hub.ts';
 import { PreauthPool } from './ws/preauth.ts';
 import { WsServer } from './ws/server.ts';
 import { upgradeHandler } from './ws/upgrade.ts';
+import { keepYoungHeapSmall } from './young-heap.ts';
 
 /**
  * The composition root: the whole wiring on one page. Features meet here and nowhere else.
@@ -443,6 +444,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     if (!lifecycle.isEnding) agent.resume();
     // What was edited while it started was not watched yet.
     void watch.reload();
+    keepYoungHeapSmall();
     readiness.setState('running');
     log.info('ready', { version, ms: Math.round(clock.monotonic() - startedAt) });
     const { drainMs } = await lifecycle.ended;
