@@ -12,7 +12,7 @@ import type { OutEvent } from './ws/outbox.ts';
 
 const entry = (name: string): PresenceEntry => ({ host: name, text: `Node: ${name}`, mode: 'ui', reason: 'connect', ts: 0 });
 
-test('WS-21 the list as text is the list, whoever came and went', () => {
+test('WS-25 the list as text is the list, whoever came and went', () => {
   const clock = manualClock();
   const presence = new Presence(clock, entry('self'));
   const same = (): void => expect(JSON.parse(presence.json())).toEqual(presence.list());
@@ -25,7 +25,7 @@ test('WS-21 the list as text is the list, whoever came and went', () => {
   expect(presence.list().map(({ host, reason }) => `${host?.[0]} ${reason}`)).toEqual(['s connect', 'b connect', 'a disconnect']);
 });
 
-test('WS-21 who left is forgotten after a while, and the table is bounded', async () => {
+test('WS-25 who left is forgotten after a while, and the table is bounded', async () => {
   const clock = manualClock();
   const presence = new Presence(clock, entry('self'));
   presence.set('stays', entry('stays'));
@@ -37,7 +37,7 @@ test('WS-21 who left is forgotten after a while, and the table is bounded', asyn
   expect(presence.list()).toHaveLength(LIMITS.presenceEntries + 1);
 });
 
-test('WS-21 a few are told within a second, a crowd less often', async () => {
+test('WS-25 a few are told within a second, a crowd less often', async () => {
   const clock = manualClock();
   const hub = new Hub();
   const presence = new Presence(clock, entry('self'));
