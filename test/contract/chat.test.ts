@@ -18,7 +18,7 @@ const DIFFERENCES = new Differences([
   },
   {
     line: '9',
-    in: 'agent tool result',
+    in: /^agent tool (start|result)$/,
     at: [
       ...[
         'session',
@@ -37,9 +37,18 @@ const DIFFERENCES = new Differences([
       ...['createdAt', 'label', 'autoLabel', 'icon', 'color', 'channelAvatarUrl', 'category', 'boardPresentation', 'displayName'],
       ...['thinkingLevel', 'effectiveFastMode', 'effectiveFastModeSource', 'fastAutoOnSeconds', 'toolOverrides', 'systemSent'],
       ...['abortedLastRun', 'restartRecoveryStatus', 'totalTokens', 'totalTokensFresh', 'goal', 'contextTokens', 'contextBudgetStatus'],
-      ...['effectiveResponseUsage', 'modelProvider', 'model', 'activeModelProvider'],
+      ...[
+        'effectiveResponseUsage',
+        'modelProvider',
+        'model',
+        'activeModelProvider',
+        'activeModel',
+        'modelOverrideSource',
+        'agentRuntime',
+        'runtimeSelectionLocked',
+      ],
     ].map((key) => `payload.${key}`),
-    reason: 'a copy of the session row on each tool result: whoever wants rows subscribes to sessions.changed',
+    reason: 'a copy of the session row on each tool frame: whoever wants rows subscribes to sessions.changed',
   },
   {
     in: 'agent outcome',
@@ -465,6 +474,18 @@ for (const line of LINES) {
       expectRun(line, capture, call?.params.idempotencyKey, client.frames, runId);
       expectDenseSeq(client.frames);
       keep(capture, client);
+    });
+
+    test('agent with a tool', async () => {
+      const capture = `v${line}-chat-agentwire`;
+      const runId = `run-${capture}`;
+      await using client = await open(line);
+      const accepted = await client.request('agent', ownParams(line, capture, 0, runId));
+      await client.client.frame((f) => f.id === accepted.id && f.payload?.status === 'ok', 'the outcome');
+      expect(accepted.payload).toMatchObject({ runId, status: 'accepted', acceptedAt: expect.any(Number) });
+      expectRun(line, capture, recordedRun(capture), client.frames, runId);
+      expectLaws(line, client.frames, runId, true);
+      expectDenseSeq(client.frames);
     });
 
     test('agent that fails', async () => {

@@ -42,7 +42,7 @@ const TIME = /^(ts|timestamp|at|age|.*At|.*AtMs|.*Ms|snapshotAt|onlineSince)$/;
 const COUNTED = new Set([
   ...['seq', 'presence', 'health', 'pid', 'port', 'cursor', 'size', 'rowId', 'rssBytes', 'heapUsedBytes', 'heapTotalBytes'],
   ...['externalBytes', 'arrayBuffersBytes', 'input', 'output', 'total', 'inputTokens', 'outputTokens', 'totalTokens', 'remainingTokens'],
-  ...['percentUsed', 'promptTokens', 'prompt_tokens', 'completion_tokens', 'total_tokens', 'created', 'connections', 'contextUsed'],
+  ...['percentUsed', 'promptTokens', 'prompt_tokens', 'completion_tokens', 'total_tokens', 'created', 'connections', 'count'],
 ]);
 const SETTLED = new Set(['tickIntervalMs', 'everyMs', 'restartExpectedMs', 'retryAfterMs']);
 
@@ -65,6 +65,7 @@ export function sanitiser(gateway: TestGateway): (value: unknown) => Value {
       .replace(/\b[0-9a-f]{64}\b/g, '<hex64>')
       .replace(/ocd_[\w-]{43}/g, '<deviceToken>')
       .replace(/\[(outside|end) [\w-]{12}(?=[:\]])/g, '[$1 <fence>')
+      .replace(/\bcall_\d+\b/g, 'call_<n>')
       .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:<port>');
   };
   const clean = (value: unknown, key: string): Value => {
