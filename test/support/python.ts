@@ -13,17 +13,19 @@ export function pythonMissing(): string | undefined {
   }
 }
 
-/**
- * A Python with the official `openai` client: the one of `OPENCLAW_TEST_MODEL_PYTHON`, else a virtual environment that is made once per machine.
- */
+/** A Python with the official `openai` client: the one of `OPENCLAW_TEST_MODEL_PYTHON`, else a virtual environment. */
 export function openaiPython(): string {
   const given = process.env['OPENCLAW_TEST_MODEL_PYTHON'];
-  if (given !== undefined && given !== '') return given;
-  const dir = join(tmpdir(), `ocg-openai-${process.getuid?.() ?? 0}`);
+  return given !== undefined && given !== '' ? given : pythonWith('openai', ['openai==3.54.0']);
+}
+
+/** The Python of a virtual environment with these packages, which is made once per machine. */
+export function pythonWith(name: string, packages: readonly string[]): string {
+  const dir = join(tmpdir(), `ocg-${name}-${process.getuid?.() ?? 0}`);
   const python = join(dir, 'bin', 'python');
   if (!existsSync(join(dir, 'ready'))) {
     execFileSync('python3', ['-m', 'venv', dir]);
-    execFileSync(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'openai==3.54.0'], {
+    execFileSync(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     execFileSync('touch', [join(dir, 'ready')]);
