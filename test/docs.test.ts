@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = path.join(import.meta.dirname, '..');
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
-const SKIPPED = new Set(['node_modules', 'dist', '.git', '.venv', 'contract']);
+const SKIPPED = new Set(['node_modules', 'dist', '.git', '.venv', 'captures', 'transcripts']);
 
 function filesUnder(dir: string, wanted: RegExp): string[] {
   return readdirSync(path.join(ROOT, dir), { withFileTypes: true }).flatMap((entry) => {

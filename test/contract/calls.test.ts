@@ -271,7 +271,7 @@ const cases: readonly Case[] = [
   { name: 'v9 Control UI: first load', line: '9', capture: 'v9-ui-first-load' },
 ];
 
-describe('what each client asks after it has connected', () => {
+describe('WS-41 what each client asks after it has connected', () => {
   for (const { name, line, capture, c = 'c1', mark } of cases) {
     test(name, async () => {
       const recorded = recordedConnect(capture, c, mark);
@@ -283,7 +283,7 @@ describe('what each client asks after it has connected', () => {
   }
 });
 
-describe('what each page of the Control UI asks', () => {
+describe('WS-41 what each page of the Control UI asks', () => {
   for (const line of ['3', '9'] as const) {
     test(`v${line}`, async () => {
       const recorded = recordedConnect(`v${line}-ui-first-load`);
@@ -297,7 +297,7 @@ describe('what each page of the Control UI asks', () => {
 /** Runs of their own, or they end the connection that asks: tested apart. */
 const APART = /^device\.token\.rotate/;
 
-describe('results, method by method', () => {
+describe('WS-41 results, method by method', () => {
   for (const line of ['3', '9'] as const) {
     const files = line === '3' ? ['v3-methods-1', 'v3-methods-2'] : ['v9-methods-1', 'v9-methods-2'];
     test(`v${line}`, async () => {
@@ -371,7 +371,7 @@ const NEEDED: readonly { readonly client: string; readonly recorded: RecordedCon
   },
 ];
 
-describe('what a server must answer', () => {
+describe('WS-41 what a server must answer', () => {
   for (const { client: name, recorded, methods } of NEEDED) {
     test(name, async () => {
       await using client = await replay(house.gateway, recorded, { token: house.gateway.token(), device: newDevice() });

@@ -248,7 +248,7 @@ const firstWords = (message: string): string => /^invalid (request frame|\S+ par
 const noEvents = (frame: Frame): boolean => frame.type !== 'event';
 
 for (const line of LINES) {
-  describe(`v${line}`, () => {
+  describe(`EV-140 v${line}`, () => {
     test.each([
       ['chat-plain', ['tool-events']],
       ['chat-plain-nocaps', []],
@@ -332,7 +332,7 @@ for (const line of LINES) {
       keep(capture, client, noEvents);
     });
 
-    test('chat-busy: a second message waits for its turn', async () => {
+    test('EV-141 chat-busy: a second message waits for its turn', async () => {
       const capture = `v${line}-chat-busy`;
       const [first, second] = [`run-${capture}`, `run-${capture}-2`];
       await using client = await open(line);

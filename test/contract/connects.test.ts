@@ -93,7 +93,7 @@ const operators: readonly Case[] = [
   { name: 'v9 TUI', line: '9', recorded: recordedConnect('v9-tui') },
 ];
 
-describe('operators', () => {
+describe('WS-40 operators', () => {
   for (const { name, line, recorded } of operators) {
     test(name, async () => {
       const token = house.gateway.token();
@@ -118,7 +118,7 @@ describe('operators', () => {
   }
 });
 
-describe('a browser comes back with its device token', () => {
+describe('WS-40 a browser comes back with its device token', () => {
   for (const line of ['3', '9'] as const) {
     test(`v${line} Control UI: reload`, async () => {
       const first = recordedConnect(`v${line}-ui-first-load`);
@@ -142,7 +142,7 @@ describe('a browser comes back with its device token', () => {
   }
 });
 
-test('v9 CLI: dashboard looks with a stored device token', async () => {
+test('WS-40 v9 CLI: dashboard looks with a stored device token', async () => {
   const device = newDevice();
   const base = recordedConnect('v9-cli-others-requests', 'c1', 'dash-open');
   await using paired = await replay(
@@ -154,7 +154,7 @@ test('v9 CLI: dashboard looks with a stored device token', async () => {
   expect(again.hello.auth).toMatchObject({ method: 'device-token', scopes: ['operator.read'] });
 });
 
-describe('nodes are approved first', () => {
+describe('WS-40 nodes are approved first', () => {
   for (const line of ['3', '9'] as const) {
     test(`v${line} node host`, async () => {
       const recorded = recordedConnect(`v${line}-node-run`);

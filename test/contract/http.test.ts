@@ -92,7 +92,7 @@ const parsed = (text: string): Value => {
 
 const used = new Set<string>();
 for (const line of ['3', '9'] as const) {
-  describe(`v${line}`, () => {
+  describe(`HT-60 v${line}`, () => {
     const told: unknown[] = [];
     test.each(rows(line).map((row) => [row.case, row] as const))('%s', async (name, row) => {
       const headers = row.reqHeaders?.['authorization'] === undefined ? row.reqHeaders : { ...row.reqHeaders, ...bearer() };
@@ -127,7 +127,7 @@ for (const line of ['3', '9'] as const) {
   });
 }
 
-describe('rows that were not recorded whole', () => {
+describe('HT-60 rows that were not recorded whole', () => {
   test('the config of the older Control UI needs no credential', async () => {
     const got = await ask('GET /__openclaw/control-ui-config.json');
     const want = recording('v3-ui-first-load').find(({ http }) => http === 'GET /__openclaw/control-ui-config.json')?.['body'];

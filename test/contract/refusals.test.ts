@@ -333,7 +333,7 @@ function expectAsRecorded(line: Line, recorded: Value, ours: Value): void {
 
 const used = new Set<string>();
 for (const line of ['3', '9'] as const) {
-  describe(`v${line}`, () => {
+  describe(`WS-42 v${line}`, () => {
     const recorded = new Map(
       recording(`v${line}-close-and-refusals`).flatMap(({ case: name, result }): [string, Value][] =>
         typeof name === 'string' ? [[name, result]] : [],
@@ -379,7 +379,7 @@ function fromOtherLine(name: string): Value {
   return { res: { ...result.res, message: 'pairing required: …' }, close: { code: 1008, reason: 'pairing required: …' } };
 }
 
-describe('after hello', () => {
+describe('WS-42 after hello', () => {
   test.each([3, 4] as const)('protocol %s: what is wrong is said, and the socket stays', async (protocol) => {
     await using client = await connect(house.gateway.url, { protocol, auth: { token } });
     const answer = async (frame: unknown, id: string): Promise<Frame> => {

@@ -24,7 +24,7 @@ async function nodeOf(house: { gateway: { url: string; port: number; token(): st
   return replay(house.gateway, recorded, credentials);
 }
 
-describe.each(['SIGTERM', 'SIGUSR1'] as const)('%s', (signal) => {
+describe.each(['SIGTERM', 'SIGUSR1'] as const)('WS-43 %s', (signal) => {
   test('is told to operators and nodes of both lines; then 1012', async () => {
     await using house = await openHouse();
     const { gateway } = house;

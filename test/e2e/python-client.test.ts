@@ -56,8 +56,8 @@ async def main():
 asyncio.run(asyncio.wait_for(main(), 30))
 `;
 
-describe.skipIf(missing !== undefined)(`WS-30 a client written in Python${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  test('WS-30 connects with protocol 3 and 4 and talks', async () => {
+describe.skipIf(missing !== undefined)(`WS-40 a client written in Python${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+  test('WS-40 connects with protocol 3 and 4 and talks', async () => {
     const python = pythonWith('websockets', ['websockets==17.4', 'cryptography==50.0.2']);
     await using house = await openHouse();
     for (const protocol of ['3', '4']) {
