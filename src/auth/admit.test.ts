@@ -6,7 +6,6 @@ import {
   connectOf,
   FACTS,
   NONCE,
-  OWNER,
   refused,
   SECRET,
   SETTINGS,
@@ -22,6 +21,7 @@ import { AUDIT } from './audit.ts';
 import { TOKEN_LIFE } from './device-tokens.ts';
 import type { ConnectionFacts } from './facts.ts';
 import type { ApprovedRole, Whois } from './ports.ts';
+import { OWNER } from './principal.ts';
 
 const RW: Scope[] = ['operator.read', 'operator.write'];
 const WITH_SECRET = { auth: { token: SECRET } };

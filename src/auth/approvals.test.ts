@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { admitted, codeOf, FACTS, OWNER, refused, SECRET, testDoor, testKey } from '../../test/support/door.ts';
+import { admitted, codeOf, FACTS, refused, SECRET, testDoor, testKey } from '../../test/support/door.ts';
 import { isRefusal } from '../protocol/errors.ts';
 import { PENDING } from './approvals.ts';
 import { CODE_LIMITS } from './pairing-codes.ts';
-import type { Principal } from './principal.ts';
+import { OWNER, type Principal } from './principal.ts';
 
 const ASK = { auth: { token: SECRET } };
 const messageOf = (answer: unknown): string => (isRefusal(answer) ? answer.error.message : 'done');

@@ -1,4 +1,4 @@
-import type { Role, Scope } from '../protocol/scopes.ts';
+import { OPERATOR_SCOPES, type Role, type Scope } from '../protocol/scopes.ts';
 import type { Ingress } from './ingress.ts';
 
 /** By what a connection was let in. */
@@ -24,3 +24,14 @@ export interface Principal {
   /** For people: `laptop (device 1a2b3c4d)`, `this machine`. Bounded, printable. */
   readonly label: string;
 }
+
+/** Whoever can open the admin socket: its directory lets in nobody but the user the gateway runs as. */
+export const OWNER: Principal = {
+  id: 'socket',
+  kind: 'socket',
+  role: 'operator',
+  scopes: OPERATOR_SCOPES,
+  credential: { class: 'socket', generation: 0 },
+  ingress: 'socket',
+  label: 'this machine',
+};

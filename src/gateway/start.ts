@@ -30,7 +30,6 @@ import { CLOSE } from '../protocol/close.ts';
 import type { SessionDefaults } from '../protocol/connect.ts';
 import { EVENTS } from '../protocol/events.ts';
 import { indexMethods, SOCKET_METHODS, WIRE_METHODS } from '../protocol/registry.ts';
-import { OPERATOR_SCOPES } from '../protocol/scopes.ts';
 import { loadGatewayIdentity } from '../store/gateway-identity.ts';
 import { takeInstanceLock } from '../store/instance-lock.ts';
 import { AGENT_SCHEMA, createAgentStore } from '../store/sqlite/agent.ts';
@@ -259,19 +258,10 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     };
 
     // The admin socket, before anything else can be reached.
-    const owner: Principal = {
-      id: 'socket',
-      kind: 'socket',
-      role: 'operator',
-      scopes: OPERATOR_SCOPES,
-      credential: { class: 'socket', generation: 0 },
-      ingress: 'socket',
-      label: 'this machine',
-    };
     prepareSocketPath(paths);
     const adminServer = createUnixServer();
     must(await listenUnix(adminServer, paths.socketPath, clock));
-    const admin = serveAdminSocket(adminServer, { dispatch: local, hub, log: log.part('socket'), newId: () => crypto.randomUUID(), owner });
+    const admin = serveAdminSocket(adminServer, { dispatch: local, hub, log: log.part('socket'), newId: () => crypto.randomUUID() });
     closing.push(() => {
       admin.closeAll();
       adminServer.close();

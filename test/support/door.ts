@@ -5,12 +5,10 @@ import { AuditTrail } from '../../src/auth/audit.ts';
 import { type ConnectionFacts, NO_FORWARDING } from '../../src/auth/facts.ts';
 import { type AuthSettings, PolicyHolder } from '../../src/auth/policy.ts';
 import type { AuditEntry, DeviceStore, Whois } from '../../src/auth/ports.ts';
-import type { Principal } from '../../src/auth/principal.ts';
 import { AuthLimiter, DEFAULT_RATE_LIMIT } from '../../src/auth/rate-limit.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import type { ConnectParams } from '../../src/protocol/connect.ts';
 import { type DevicePayloadVersion, devicePayload, signedToken } from '../../src/protocol/device-payload.ts';
-import { OPERATOR_SCOPES } from '../../src/protocol/scopes.ts';
 import type { Protocol } from '../../src/protocol/version.ts';
 import { type ManualClock, manualClock } from './manual-clock.ts';
 import { memoryDevices } from './memory-devices.ts';
@@ -127,17 +125,6 @@ export const SETTINGS: AuthSettings = {
   trustedProxy: undefined,
   deviceAuthOptOut: false,
   rateLimit: DEFAULT_RATE_LIMIT,
-};
-
-/** The owner on the admin socket. */
-export const OWNER: Principal = {
-  id: 'socket',
-  kind: 'socket',
-  role: 'operator',
-  scopes: OPERATOR_SCOPES,
-  credential: { class: 'socket', generation: 0 },
-  ingress: 'socket',
-  label: 'this machine',
 };
 
 export interface TestDoor {

@@ -7,7 +7,6 @@ import { systemClock } from '../../lib/clock.ts';
 import { silentLog } from '../../lib/log.ts';
 import { defineMethod } from '../../protocol/define.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import { OPERATOR_SCOPES } from '../../protocol/scopes.ts';
 import { bindMethods } from '../dispatch.ts';
 import { RateLanes } from '../lanes.ts';
 import { Hub } from '../ws/hub.ts';
@@ -37,15 +36,6 @@ async function startAdmin() {
     hub,
     log: silentLog,
     newId: () => `c${++ids}`,
-    owner: {
-      id: 'socket',
-      kind: 'socket',
-      role: 'operator',
-      scopes: OPERATOR_SCOPES,
-      credential: { class: 'socket', generation: 0 },
-      ingress: 'socket',
-      label: 'this machine',
-    },
   });
   return {
     hub,

@@ -1,5 +1,5 @@
 import type { Server, Socket } from 'node:net';
-import type { Principal } from '../../auth/admit.ts';
+import { OWNER } from '../../auth/principal.ts';
 import type { Log } from '../../lib/log.ts';
 import { errorText, parseRequest, withSeq } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -13,8 +13,6 @@ export interface AdminSocketPorts {
   readonly hub: Hub;
   readonly log: Log;
   readonly newId: () => string;
-  /** Who reaches the socket is the owner: it lies in a 0700 directory of the state dir. */
-  readonly owner: Principal;
 }
 
 /** Connections to the admin socket at once; far above what a person's shells need. */
@@ -47,7 +45,7 @@ export function serveAdminSocket(server: Server, ports: AdminSocketPorts): { clo
 class AdminConnection implements Receiver {
   readonly connId: string;
   readonly protocol = 4;
-  readonly principal: Principal;
+  readonly principal = OWNER;
   readonly caps: ReadonlySet<string> = new Set(['tool-events']);
   readonly subscriptions: Subscriptions = { sessions: false, messages: new Set(), all: false };
   readonly #socket: Socket;
@@ -60,7 +58,6 @@ class AdminConnection implements Receiver {
     this.#socket = socket;
     this.#ports = ports;
     this.connId = ports.newId();
-    this.principal = ports.owner;
     ports.hub.add(this);
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
     // A client that goes away mid-answer is its own affair.
