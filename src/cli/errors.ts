@@ -23,7 +23,7 @@ export function faultError(fault: Fault, target: ResolvedTarget, t: Messages): U
   if (code !== undefined && fault.kind === 'refused') return refusal(code, fault, target, t);
   switch (fault.kind) {
     case 'unreachable':
-      return new GatewayError('GATEWAY_UNREACHABLE', `${t.noGateway} ${unreachableText(fault, target, t)}`, {
+      return new GatewayError('GATEWAY_UNREACHABLE', t.noGateway(unreachableText(fault, target, t)), {
         fix: unreachableFix(fault, target, t),
         exitCode: EXIT.unreachable,
         details,

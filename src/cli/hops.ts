@@ -320,7 +320,7 @@ async function configHop(context: Context): Promise<Hop> {
     if (only !== undefined && warnings.length === 1) {
       // Most warnings name the file themselves; it stands in this row already.
       const about = only.message.replace(`${paths.configPath} `, '');
-      const told = `${detail}; ${only.path === '' ? '' : `${only.path} `}${oneLine(about, 160)}`;
+      const told = `${detail}; ${only.path === '' || only.path === paths.configPath ? '' : `${only.path} `}${oneLine(about, 160)}`;
       return { id: 'config', state: 'warn', detail: told, fix: only.fix ?? 'openclaw config validate' };
     }
     return { id: 'config', state: 'warn', detail: `${detail}; ${out.text.warnings(warnings.length)}`, fix: 'openclaw config validate' };

@@ -10,3 +10,10 @@ export function isChinese(vars: Vars): boolean {
 
 /** The texts of this person's language; English everywhere but in Chinese. */
 export const messagesFor = async (vars: Vars): Promise<Messages> => (isChinese(vars) ? (await import('./i18n-zh.ts')).zh : en);
+
+/** The summaries of commands and flags in this person's language. */
+export async function summariesFor(vars: Vars): Promise<(summary: string) => string> {
+  if (!isChinese(vars)) return (summary) => summary;
+  const { summaries } = await import('./help-zh.ts');
+  return (summary) => summaries[summary] ?? summary;
+}

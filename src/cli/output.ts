@@ -24,6 +24,11 @@ export class Output {
     this.paint = paintFor(options.colour && !options.json);
   }
 
+  /** Columns that a line may have: those of the terminal. In a pipe nothing is cut. */
+  get room(): number {
+    return this.#env.stdout.isTTY ? this.#env.stdout.columns : Number.POSITIVE_INFINITY;
+  }
+
   /** A line for people on stdout. Nothing with `--json`. */
   line(text = ''): void {
     if (!this.json) this.#env.stdout.write(`${text}\n`);
@@ -47,7 +52,7 @@ export class Output {
   }
 
   warn(text: string): void {
-    this.note(`${this.paint.yellow(this.text.warning)} ${text}`);
+    this.note(`${lead(this.paint.yellow(this.text.warning), this.text.warning)}${text}`);
   }
 
   /** The result with `--json`; nothing without. */
@@ -82,8 +87,9 @@ export class Output {
       return;
     }
     const codeText = details === undefined || code.startsWith('GATEWAY_') ? '' : ` ${this.paint.dim(`(${code})`)}`;
-    this.note(`${this.paint.red(this.text.error)} ${message}${codeText}`);
-    for (const [name, value] of Object.entries(details ?? {})) this.note(`  ${this.paint.dim(`${name}:`)} ${value}`);
+    this.note(`${lead(this.paint.red(this.text.error), this.text.error)}${message}${codeText}`);
+    for (const [name, value] of Object.entries(details ?? {}))
+      this.note(`  ${this.paint.dim(`${this.text.details[name] ?? name}:`)} ${value}`);
     if (fix !== undefined) this.note(this.todo(this.text.fix, fix, '  '));
   }
 
@@ -95,10 +101,13 @@ export class Output {
   /** `Fix: command`, and below it what is to be known. The command stands alone on its line, so that the line can be copied. */
   todo(label: string, text: string, indent = ''): string {
     const { command, note } = splitFix(this.fix(text));
-    const head = `${indent}${this.paint.bold(label)} ${command}`;
-    return note === undefined ? head : `${head}\n${indent}${' '.repeat(width(label) + 1)}${this.paint.dim(note)}`;
+    const head = `${indent}${lead(this.paint.bold(label), label)}${command}`;
+    return note === undefined ? head : `${head}\n${indent}${' '.repeat(width(lead(label, label)))}${this.paint.dim(note)}`;
   }
 }
+
+/** A label before what it is about: a full-width colon brings its own space. */
+const lead = (painted: string, label: string): string => (label.endsWith('：') ? painted : `${painted} `);
 
 /** A failure on the way to a gateway, with the lines that say which gateway was meant. */
 export class GatewayError extends UserError {

@@ -311,6 +311,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     examples: [
       'openclaw config set gateway.port 28789',
+      'openclaw config set gateway.remote.token -',
       'openclaw config set gateway.auth.token --ref-source env --ref-id OPENCLAW_GATEWAY_TOKEN',
     ],
     load: async () => (await import('./commands/config.ts')).set,
@@ -378,7 +379,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['dashboard'],
-    summary: 'Where the control panel is and how to get in',
+    summary: "Where the gateway's page is, and how to get in",
     flags: [quiet('no-open')],
     examples: ['openclaw dashboard'],
     load: async () => (await import('./commands/dashboard.ts')).run,

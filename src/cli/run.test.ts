@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeCliOptions, fakeCli, Refuse, scriptedGateway } from '../../test/support/fake-cli-env.ts';
 import { forProfile } from './format/fix.ts';
-import { COMMANDS } from './program.ts';
+import { width } from './format/text.ts';
+import { summaries } from './help-zh.ts';
+import { COMMANDS, GLOBAL_FLAGS } from './program.ts';
 import { run } from './run.ts';
 
 let dir: string;
@@ -39,7 +41,7 @@ describe('CL-20 command line', () => {
     expect(t.out()).toContain('Exit codes');
     for (const command of COMMANDS) {
       expect(await t.run(...command.path, '--help')).toBe(0);
-      expect(t.out()).toContain(command.summary);
+      expect(t.out().replace(/\s+/g, ' ')).toContain(command.summary);
       for (const { name, hidden } of command.flags) if (hidden !== true) expect(t.out()).toContain(`--${name}`);
     }
   });
@@ -360,6 +362,33 @@ describe('CL-28 language', () => {
     expect(await t.run('health', '--json')).toBe(3);
     expect(t.json()).toMatchObject({ error: { code: 'GATEWAY_UNREACHABLE' } });
   });
+});
+
+test('CL-28 every command and flag that is shown says in Chinese what it is for', () => {
+  const all = [...GLOBAL_FLAGS, ...COMMANDS, ...COMMANDS.flatMap(({ flags }) => flags.filter(({ hidden }) => hidden !== true))];
+  const english = [...new Set(all.map(({ summary }) => summary))];
+  expect(english.filter((summary) => summaries[summary] === undefined)).toEqual([]);
+  expect(Object.keys(summaries).filter((summary) => !english.includes(summary))).toEqual([]);
+});
+
+test('CL-20 help fits the terminal, and is data with --json', async () => {
+  for (const columns of [40, 80, 200]) {
+    const t = cli();
+    const env = { ...t.env, stdout: { ...t.env.stdout, columns } };
+    for (const argv of [['--help'], ['devices', '--help'], ['gateway', '--help']]) await run(argv, env);
+    const longest = Math.max(
+      ...t
+        .out()
+        .split('\n')
+        // Names, flags and what is to be typed stay whole.
+        .filter((line) => !/--|[<|]|printf|ocg_/.test(line))
+        .map(width),
+    );
+    expect(longest).toBeLessThanOrEqual(Math.min(columns + 4, 110));
+  }
+  const t = cli();
+  expect(await t.run('health', '--help', '--json')).toBe(0);
+  expect(t.json()).toMatchObject({ ok: true, commands: [{ command: 'health' }] });
 });
 
 describe('CL-29 completion', () => {

@@ -4,10 +4,14 @@ import { messageOf, UserError } from '../lib/errors.ts';
 import { lazyConfig } from './context.ts';
 import type { CliEnv } from './env.ts';
 import { EXIT } from './exit-codes.ts';
-import { messagesFor } from './language.ts';
+import { messagesFor, summariesFor } from './language.ts';
 import { Output } from './output.ts';
 import { parseArgv } from './parse.ts';
 import { COMMANDS, GLOBAL_FLAGS } from './program.ts';
+
+const same = (text: string): string => text;
+/** Longer lines are hard to read. */
+const MAX_HELP_COLUMNS = 110;
 
 /**
  * One command line from start to end; the exit code. Never throws: what a person must know is printed, with its fix.
@@ -31,8 +35,10 @@ export async function run(argv: readonly string[], env: CliEnv): Promise<number>
       return EXIT.ok;
     }
     if (invocation.kind === 'help') {
-      const { helpText } = await import('./help.ts');
-      out.verbatim(`${helpText(out.text, out.paint, invocation)}\n`);
+      const { helpText, helpData } = await import('./help.ts');
+      out.result(helpData(invocation));
+      const say = json ? same : await summariesFor(env.vars);
+      out.line(helpText({ text: out.text, paint: out.paint, columns: Math.min(env.stdout.columns, MAX_HELP_COLUMNS), say }, invocation));
       return EXIT.ok;
     }
     const { command, flags, args } = invocation;

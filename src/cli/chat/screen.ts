@@ -1,5 +1,6 @@
 import type { Writer } from '../env.ts';
 import { width } from '../format/text.ts';
+import { wrap } from '../format/wrap.ts';
 
 const CLEAR_BELOW = '\u001b[J';
 const PROMPT = '› ';
@@ -107,39 +108,4 @@ function visible(input: { text: string; column: number }, room: number): { text:
     else break;
   }
   return { text: shown, column: input.column - skipped };
-}
-
-/** Rows of at most `columns`, broken at spaces where that is possible. The last may be empty: the text ended with a line end. */
-export function wrap(text: string, columns: number): string[] {
-  const rows: string[] = [];
-  for (const line of text.split('\n')) {
-    let row = '';
-    let rowWidth = 0;
-    for (const piece of line.split(/(?<= )|(?=[\u2e80-\u9fff\uac00-\ud7a3\uff00-\uff60])/)) {
-      const w = width(piece);
-      if (rowWidth + width(piece.trimEnd()) > columns && row !== '') {
-        rows.push(row.trimEnd());
-        row = '';
-        rowWidth = 0;
-      }
-      if (w <= columns) {
-        row += piece;
-        rowWidth += w;
-        continue;
-      }
-      // A word longer than the row is cut.
-      for (const char of piece) {
-        const c = width(char);
-        if (rowWidth + c > columns) {
-          rows.push(row);
-          row = '';
-          rowWidth = 0;
-        }
-        row += char;
-        rowWidth += c;
-      }
-    }
-    rows.push(row);
-  }
-  return rows;
 }

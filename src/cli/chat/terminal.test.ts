@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { oneLine, printable, width } from '../format/text.ts';
+import { wrap } from '../format/wrap.ts';
 import { LineEditor } from './line-editor.ts';
-import { Screen, wrap } from './screen.ts';
+import { Screen } from './screen.ts';
 
 const feed = (...keys: string[]) => {
   const editor = new LineEditor();

@@ -42,6 +42,7 @@ export const list: Run = (context) =>
           t.pairedColumns,
           paired.map((row, i) => pairedRow(row, ids[i] ?? '?', now, t)),
           out.paint.bold,
+          out.room,
         ),
       );
     } else if (pending.length === 0) out.line(t.noDevices);
@@ -68,7 +69,7 @@ function pendingTable({ out }: Context, pending: readonly Record<string, unknown
       [t.pairingReason[why] ?? why, text(row['login'])].filter(Boolean).join(' '),
     ];
   });
-  return table(t.pendingColumns, rows, out.paint.bold);
+  return table(t.pendingColumns, rows, out.paint.bold, out.room);
 }
 
 function pairedRow(row: Record<string, unknown>, id: string, now: number, t: Messages): string[] {

@@ -1,3 +1,4 @@
+import { announcedPort } from '../../config/announced-port.ts';
 import { UserError } from '../../lib/errors.ts';
 import type { Run } from '../command.ts';
 import { faultError } from '../errors.ts';
@@ -59,6 +60,9 @@ export const run: Run = async (context) => {
     });
 
   const { paint, text: t } = out;
+  // By `--port`, or a config that changed since the start.
+  const announced = isRemote ? undefined : announcedPort(paths);
+  const isMoved = announced !== undefined && announced !== gateway.port;
   const labels = [t.hopConfig, t.hopGateway, t.runtime, t.page, t.logs, t.probe];
   const columns = Math.max(...labels.map(width));
   const line = (name: string, value: string): void => out.line(`${paint.bold(pad(name, columns))}  ${value}`);
@@ -67,7 +71,7 @@ export const run: Run = async (context) => {
     t.hopGateway,
     isRemote
       ? `mode remote: ${gateway.remote.url ?? `(${t.notSet('gateway.remote.url')})`}`
-      : `bind=${gateway.bind}, port=${gateway.port} (${config.sourceOf('gateway.port')})`,
+      : `bind=${gateway.bind}, port=${gateway.port} (${config.sourceOf('gateway.port')})${isMoved ? `; ${t.listensOn(announced)}` : ''}`,
   );
   if (!isRemote) {
     const details = [

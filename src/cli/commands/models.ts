@@ -32,6 +32,7 @@ export const list: Run = async (context) => {
             texts(model['input']).join(' '),
           ]),
           out.paint.bold,
+          out.room,
         ),
       );
     }

@@ -48,6 +48,7 @@ export const list: Run = async (context) => {
           ];
         }),
         out.paint.bold,
+        out.room,
       ),
     );
     return EXIT.ok;

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { pad, width } from '../format/text.ts';
 import { millis } from '../format/values.ts';
+import { wrap } from '../format/wrap.ts';
 import { type Hop, hopLabel, type Walk, walk } from '../hops.ts';
 
 /**
@@ -39,8 +40,13 @@ function print({ out }: Context, { hops, broken }: Walk): void {
   const labels = hops.map(({ id }) => hopLabel(id, text));
   const columns = Math.max(...labels.map(width));
   hops.forEach((hop, i) => {
-    const took = hop.ms === undefined ? '' : paint.dim(`  ${millis(hop.ms)}`);
-    out.line(`${colours[hop.state](MARKS[hop.state])} ${paint.bold(pad(labels[i] ?? '', columns))}  ${hop.detail}${took}`);
+    const took = hop.ms === undefined ? '' : millis(hop.ms);
+    const [first = '', ...more] = wrap(`${hop.detail}${took === '' ? '' : `  ${took}`}`, Math.max(20, out.room - columns - 4));
+    const dimmed = (row: string): string => (took !== '' && row.endsWith(took) ? row.slice(0, -took.length) + paint.dim(took) : row);
+    out.line(
+      `${colours[hop.state](MARKS[hop.state])} ${paint.bold(pad(labels[i] ?? '', columns))}  ${more.length === 0 ? dimmed(first) : first}`,
+    );
+    for (const [n, row] of more.entries()) out.line(`${' '.repeat(columns + 4)}${n === more.length - 1 ? dimmed(row) : row}`);
   });
   out.line();
   const toMend: Hop | undefined = broken ?? hops.find(({ state, fix }) => state === 'warn' && fix !== undefined);
