@@ -2,6 +2,7 @@ import { resolveCredentials } from '../auth/credentials.ts';
 import type { AuthMode, AuthSettings } from '../auth/policy.ts';
 import { credentialInputs } from '../config/credential-inputs.ts';
 import type { ConfigSnapshot } from '../config/load.ts';
+import { modeInForce } from '../lib/auth-mode.ts';
 import { UserError } from '../lib/errors.ts';
 import { isRecord } from '../lib/json.ts';
 import { err, ok, type Result } from '../lib/result.ts';
@@ -42,7 +43,7 @@ export async function serverAuth(snapshot: ConfigSnapshot, explicit: ExplicitSec
   if (!resolved.ok || !configured.ok) throw new Error('unreachable');
   const token = configured.value.token?.value;
   const password = configured.value.password?.value;
-  const mode: AuthMode = auth.mode ?? (password === undefined ? 'token' : 'password');
+  const mode: AuthMode = modeInForce(auth.mode, password);
   const value = mode === 'token' ? resolved.value.token?.value : mode === 'password' ? resolved.value.password?.value : undefined;
   const optOut = controlUi.allowInsecureAuth === true || controlUi.dangerouslyDisableDeviceAuth === true;
   const warnings: string[] = [];

@@ -1,3 +1,4 @@
+import { modeInForce } from '../lib/auth-mode.ts';
 import { MIN_SECRET_CHARS, type SecretStrength, secretStrength } from '../lib/secret-strength.ts';
 import { inCidr, isLoopback, parseCidr, parseIp } from './addresses.ts';
 import { type BindPlan, isReachableFromElsewhere } from './bind.ts';
@@ -62,9 +63,7 @@ function exposedBy(facts: ExposureFacts): string | undefined {
   return facts.trustedProxies.length > 0 ? 'the proxies in gateway.trustedProxies' : undefined;
 }
 
-/** What guards when the mode is unset: a password where there is one, else a token. */
-const guardedBy = ({ authMode: mode, password }: ExposureFacts): NonNullable<ExposureFacts['authMode']> =>
-  mode ?? (isSet(password) ? 'password' : 'token');
+const guardedBy = ({ authMode: mode, password }: ExposureFacts): NonNullable<ExposureFacts['authMode']> => modeInForce(mode, password);
 
 function exposureMode(facts: ExposureFacts): ExposureRefusal[] {
   const { plan, tailscaleMode, generate } = facts;
