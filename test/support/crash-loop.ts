@@ -1,11 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CrashClient, nothingSeen, type Seen, wallMs } from './crash-client.ts';
+import { freePort } from './free-port.ts';
 import { startTestGateway, type TestGateway, type TestGatewayOptions } from './gateway.ts';
 import { checkFinal, checkProduct, type FinalFindings, type Kill, type ProductFindings, readCopy } from './product-check.ts';
 import { type ScriptedProvider, startScriptedProvider } from './scripted-provider.ts';
@@ -282,19 +282,6 @@ export function unfinishedRuns(file: string): number {
     return Number(db.prepare("SELECT count(*) AS n FROM runs WHERE status IN ('queued', 'running')").get()?.['n']);
   } finally {
     db.close();
-  }
-}
-
-/** Below the range from which outgoing connections take theirs, so that no client of ours sits on it when it is needed again. */
-async function freePort(random: () => number): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(random() * 12_000);
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await Promise.race([once(server, 'listening').then(() => true), once(server, 'error').then(() => false)]);
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
   }
 }
 
