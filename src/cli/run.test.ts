@@ -34,6 +34,24 @@ describe('CL-20 command line', () => {
     }
   });
 
+  test('CL-26 a bug of ours is one line that says what to do, and its stack only where that was asked for', async () => {
+    for (const debug of [false, true]) {
+      const t = cli({ vars: debug ? { OPENCLAW_LOG_LEVEL: 'debug' } : {} });
+      const env = {
+        ...t.env,
+        stdout: {
+          ...t.env.stdout,
+          write: () => {
+            throw new TypeError('not a function: Bearer abcdefghijkl');
+          },
+        },
+      };
+      expect(await run(['config', 'file'], env)).toBe(1);
+      expect(t.err()).toContain(debug ? 'Report the lines above' : 'OPENCLAW_LOG_LEVEL=debug');
+      expect(/^ {4}at /m.test(t.err())).toBe(debug);
+    }
+  });
+
   test('CL-20 CL-30 --help lists every command and the exit codes; each command has its own help', async () => {
     const t = cli();
     expect(await t.run('--help')).toBe(0);

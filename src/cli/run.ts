@@ -1,6 +1,7 @@
 import { resolvePaths } from '../config/paths.ts';
 import { VERSION } from '../lib/build-info.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
+import { redactText } from '../lib/redact.ts';
 import { lazyConfig } from './context.ts';
 import type { CliEnv } from './env.ts';
 import { EXIT } from './exit-codes.ts';
@@ -57,16 +58,20 @@ export async function run(argv: readonly string[], env: CliEnv): Promise<number>
       config: lazyConfig(paths.value, env.vars),
     });
   } catch (thrown) {
-    const error = thrown instanceof UserError ? thrown : internal(thrown);
-    out.failure(error);
-    return error.exitCode;
+    if (thrown instanceof UserError) {
+      out.failure(thrown);
+      return thrown.exitCode;
+    }
+    const isDebug = /^(debug|trace)$/.test(env.vars['OPENCLAW_LOG_LEVEL'] ?? '');
+    if (isDebug && thrown instanceof Error) env.stderr.write(`${redactText(thrown.stack ?? '')}\n`);
+    out.failure(internal(thrown, isDebug));
+    return EXIT.failure;
   }
 }
 
-/** A bug of ours. One line and where to say so; the stack only for those who ask for it. */
-function internal(thrown: unknown): UserError {
-  return new UserError('INTERNAL', `this is a bug: ${messageOf(thrown)}`, {
-    fix: 'Run it again with OPENCLAW_LOG_LEVEL=debug and report what it prints',
+/** A bug of ours. One line; the stack only for those who ask for it. */
+const internal = (thrown: unknown, isDebug: boolean): UserError =>
+  new UserError('INTERNAL', `this is a bug: ${messageOf(thrown)}`, {
+    fix: isDebug ? 'Report the lines above' : 'Run it again with OPENCLAW_LOG_LEVEL=debug and report what it prints',
     cause: thrown,
   });
-}
