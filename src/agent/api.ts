@@ -217,7 +217,11 @@ export interface SessionView {
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly model?: { readonly provider: string; readonly id: string };
+  /** Of all its runs together. */
   readonly usage: Usage;
+  /** How much of the context the latest model call used, tokens. */
+  readonly contextUsed: number | undefined;
+  /** The context of its model, tokens. */
   readonly contextTokens: number | undefined;
   readonly status: 'idle' | 'running' | 'failed' | 'killed' | 'done';
   readonly activeRunIds: readonly string[];

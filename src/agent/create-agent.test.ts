@@ -646,6 +646,21 @@ describe('a disk that fails', () => {
 });
 
 describe('sessions', () => {
+  test('AG-44 how full the context is, and what all runs used', async () => {
+    await using t = await withProvider();
+    const first = await t.ask('TEST:tool list path=.');
+    const after = t.agent.session(KEY);
+    // Two model calls: the run used the sum, the context holds what the last one was given.
+    expect(after?.contextUsed).toBeGreaterThan(0);
+    expect(after?.contextUsed).toBeLessThan(first?.usage?.input ?? 0);
+    const second = await t.ask('hello');
+    expect(t.agent.session(KEY)?.contextUsed).toBe(second?.usage?.input);
+    expect(t.agent.session(KEY)?.usage.input).toBe((first?.usage?.input ?? 0) + (second?.usage?.input ?? 0));
+    await t.ask('TEST:error 400');
+    expect(t.agent.session(KEY)?.contextUsed).toBe(second?.usage?.input);
+    expect((await t.agent.resetSession(KEY, 'new')).contextUsed).toBeUndefined();
+  });
+
   test('AG-40 are listed, found, reset; the old transcript stays readable by its id', async () => {
     await using t = await withProvider();
     await t.ask('first question');

@@ -159,6 +159,8 @@ export interface SessionRecord {
   /** `provider/id`, when one was chosen for the session. */
   readonly model?: string;
   readonly usage: Usage;
+  /** Tokens that the prompt of the latest model call took: how full the context is. Unknown before the first, and after a reset. */
+  readonly contextUsed?: number;
   /** How the last run ended. */
   readonly lastStatus: 'idle' | 'done' | 'failed' | 'killed';
   readonly title?: string;
@@ -199,6 +201,8 @@ export interface RunEnd {
   readonly at: number;
   readonly stopReason?: string;
   readonly usage: Usage;
+  /** Prompt tokens of its last model call; undefined: none answered. */
+  readonly contextUsed?: number;
   readonly error?: RunError;
   readonly provider?: string;
   readonly model?: string;

@@ -46,6 +46,8 @@ export interface Outcome {
   readonly stopReason: string;
   readonly error?: RunError;
   readonly usage: Usage;
+  /** Prompt tokens of the last model call that told them. */
+  readonly contextUsed: number | undefined;
   readonly entries: readonly NewEntry[];
   readonly provider: string | undefined;
   readonly model: string | undefined;
@@ -86,6 +88,7 @@ class Turn {
   private readonly toolNames: string[] = [];
   private workspace: Workspace | undefined;
   private usage: Usage = NO_USAGE;
+  private contextUsed: number | undefined;
   private api = 'none';
   /** Of the step that streams: what a transcript entry will be made of. */
   private stepText = '';
@@ -288,6 +291,7 @@ class Turn {
           break;
         case 'finish':
           this.usage = addUsage(this.usage, part.usage);
+          if (part.usage.input > 0) this.contextUsed = part.usage.input;
           deps.emit(run, { type: 'usage', outputTokens: this.usage.output });
           return { kind: 'finished', reason: part.reason, calls };
         case 'failed':
@@ -436,6 +440,7 @@ class Turn {
       stopReason,
       entries,
       usage: this.usage,
+      contextUsed: this.contextUsed,
       provider: this.active.provider,
       model: this.active.model,
       toolNames: this.toolNames,

@@ -14,6 +14,7 @@ export function sessionView(
     createdAt: record.createdAt,
     updatedAt: record.updatedAt,
     usage: record.usage,
+    contextUsed: record.contextUsed,
     contextTokens: model?.contextWindow,
     status: active.running ? 'running' : record.lastStatus,
     activeRunIds: active.runIds,

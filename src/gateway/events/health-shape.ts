@@ -117,7 +117,7 @@ export function statusResult(protocol: Protocol, input: StatusInput): JsonObject
 
 function statusRow(session: SessionView, defaults: SessionModelDefaults, now: number): JsonObject {
   const limit = session.contextTokens ?? defaults.contextTokens;
-  const used = session.usage.total > 0 ? session.usage.total : undefined;
+  const used = session.contextUsed;
   return {
     agentId: session.agentId,
     key: session.key,

@@ -38,6 +38,7 @@ const session: SessionView = {
   createdAt: 1,
   updatedAt: 2,
   usage: { input: 10, output: 2, cacheRead: 0, cacheWrite: 0, total: 12 },
+  contextUsed: 10,
   contextTokens: undefined,
   status: 'done',
   activeRunIds: [],

@@ -24,6 +24,7 @@ const session: SessionView = {
   createdAt: 1,
   updatedAt: 90,
   usage: { input: 20, output: 4, cacheRead: 0, cacheWrite: 0, total: 24 },
+  contextUsed: 10,
   contextTokens: undefined,
   status: 'done',
   activeRunIds: [],
@@ -35,6 +36,21 @@ const session: SessionView = {
 const keys = (value: unknown): string[] => Object.keys(value as object);
 
 describe('EV-131 sessions', () => {
+  test('EV-131 totalTokens is how full the context is, not the sum of all runs', () => {
+    for (const protocol of [3, 4] as const) {
+      const busy = {
+        ...session,
+        usage: { input: 900_000, output: 5_000, cacheRead: 0, cacheWrite: 0, total: 905_000 },
+        contextUsed: 64_000,
+      };
+      expect(sessionRow(protocol, busy, { defaults, now: 100 })).toMatchObject({
+        totalTokens: 64_000,
+        totalTokensFresh: true,
+        contextTokens: 128_000,
+      });
+      expect(sessionRow(protocol, { ...busy, contextUsed: undefined }, { defaults, now: 100 })).toMatchObject({ totalTokensFresh: false });
+    }
+  });
   test('EV-131 a row of protocol 3 has the keys that clients of 3 were given', () => {
     const [, want] = recorded('v3-methods-1', 'sessions.list')['sessions'] as JsonObject[];
     const row = sessionRow(3, session, { defaults, now: 100 });
@@ -147,7 +163,7 @@ describe('EV-133 health, status, models', () => {
     expect(keys(got).toSorted()).toEqual(keys(want).toSorted());
     const row = (value: JsonObject): JsonObject => ((value['sessions'] as JsonObject)['recent'] as JsonObject[])[0] as JsonObject;
     expect(keys(row(got))).toEqual(expect.arrayContaining(keys(row(want))));
-    expect(row(got)).toMatchObject({ totalTokens: 24, remainingTokens: 127_976, percentUsed: 0 });
+    expect(row(got)).toMatchObject({ totalTokens: 10, remainingTokens: 127_990, percentUsed: 0 });
     // Command lines of protocol 4 ask with the read scope alone and got these.
     expect(statusResult(4, status)).toMatchObject({ pid: 7, processMemory: { rssBytes: 1 }, tasks: { byStatus: { queued: 0 } } });
   });

@@ -48,11 +48,18 @@ const texts = (session: SessionView, options: SessionRowOptions): JsonObject => 
   ...(options.includeLastMessage && session.lastMessagePreview !== undefined ? { lastMessagePreview: session.lastMessagePreview } : {}),
 });
 
+/** A model has answered here. */
 const used = ({ usage }: SessionView): boolean => usage.total > 0;
 
+/** `totalTokens` is how full the context is, not a sum: clients show it against `contextTokens`. */
 const tokens = (session: SessionView): JsonObject =>
   used(session)
-    ? { inputTokens: session.usage.input, outputTokens: session.usage.output, totalTokens: session.usage.total, totalTokensFresh: true }
+    ? {
+        inputTokens: session.usage.input,
+        outputTokens: session.usage.output,
+        ...(session.contextUsed === undefined ? {} : { totalTokens: session.contextUsed }),
+        totalTokensFresh: session.contextUsed !== undefined,
+      }
     : { totalTokensFresh: false };
 
 function row3(session: SessionView, options: SessionRowOptions): JsonObject {

@@ -101,7 +101,8 @@ export function sessionHandlers(agent: Agent, clock: Clock) {
       call.subscriptions.messages.delete(key);
       return { subscribed: false, key };
     },
-    // Sessions of other programs on this machine, which later parts may bring; there are none.
-    'sessions.catalog.list': () => ({ catalogs: [] }),
+    // Sessions of other programs, by catalogue and host (the panel asks with `limitPerHost`); there are none. The result was never recorded,
+    // only that an error shows as a red box: an empty list under each name that a reader may look for shows as nothing.
+    'sessions.catalog.list': () => ({ catalogs: [], hosts: [], sessions: [] }),
   } satisfies Record<string, Handler<never>>;
 }

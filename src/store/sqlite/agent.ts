@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS sessions (
   cache_read INTEGER NOT NULL DEFAULT 0,
   cache_write INTEGER NOT NULL DEFAULT 0,
   total_tokens INTEGER NOT NULL DEFAULT 0,
+  context_used INTEGER,
   last_status TEXT NOT NULL DEFAULT 'idle',
   title TEXT,
   preview TEXT,
@@ -118,6 +119,7 @@ function sessionOf(row: Row): SessionRecord {
     },
     lastStatus: text(row.last_status) as SessionRecord['lastStatus'],
     channel: text(row.channel),
+    ...(row.context_used !== null && { contextUsed: num(row.context_used) }),
     ...(row.label !== null && { label: text(row.label) }),
     ...(row.model !== null && { model: text(row.model) }),
     ...(row.title !== null && { title: text(row.title) }),
@@ -363,7 +365,8 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         // A run that outlived a reset belongs to the old id: its tokens count for the session all the same.
         tx.prepare(
           `UPDATE sessions SET updated_at = ?, last_status = ?, preview = coalesce(?, preview), input_tokens = input_tokens + ?,
-             output_tokens = output_tokens + ?, cache_read = cache_read + ?, cache_write = cache_write + ?, total_tokens = total_tokens + ?
+             output_tokens = output_tokens + ?, cache_read = cache_read + ?, cache_write = cache_write + ?, total_tokens = total_tokens + ?,
+             context_used = coalesce(?, context_used)
            WHERE key = ?`,
         ).run(
           end.at,
@@ -374,6 +377,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
           end.usage.cacheRead,
           end.usage.cacheWrite,
           end.usage.total,
+          end.contextUsed ?? null,
           sessionKey,
         );
         log.append(
@@ -400,7 +404,8 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         tx.prepare('INSERT INTO session_ids (session_id, key, created_at) VALUES (?, ?, ?)').run(newSessionId, key, at);
         tx.prepare(
           `UPDATE sessions SET session_id = ?, created_at = ?, updated_at = ?, title = NULL, preview = NULL, last_status = 'idle',
-             input_tokens = 0, output_tokens = 0, cache_read = 0, cache_write = 0, total_tokens = 0 WHERE key = ?`,
+             input_tokens = 0, output_tokens = 0, cache_read = 0, cache_write = 0, total_tokens = 0, context_used = NULL
+           WHERE key = ?`,
         ).run(newSessionId, at, at, key);
         return sessionIn(tx, key);
       }),
