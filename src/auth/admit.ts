@@ -220,7 +220,8 @@ async function pend(
   if (presented.transport !== 'ws') return turnAway(visit, 'device_required');
   const request = await file(visit, presented, gathered, proven, reason);
   if (request === undefined) return turnAway(visit, 'rate_limited', { waitMs: FULL_WAIT_MS });
-  return refusedWith(visit, pendingRefusal({ ...request, approved: gathered.record?.roles }, presented), { status: 403 });
+  const previous = visit.ports.approvals.lastEnding(request.deviceId, request.role);
+  return refusedWith(visit, pendingRefusal({ ...request, approved: gathered.record?.roles, previous }, presented), { status: 403 });
 }
 
 const file = (

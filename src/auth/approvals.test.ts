@@ -134,6 +134,24 @@ describe('answers', () => {
     expect(door.approvals.pending()[0]?.requestId).not.toBe(id);
   });
 
+  test('PA-33 the next request is told whether the last one was declined or ran out, and an approval ends the matter', async () => {
+    const door = testDoor();
+    const key = testKey();
+    const previous = async (): Promise<unknown> => {
+      const answer = await door.knock(FACTS.remote, ASK, key);
+      return answer.ok ? 'in' : answer.error.details?.['previousRequest'];
+    };
+    expect(await previous()).toBeUndefined();
+    await door.approvals.reject(door.approvals.pending()[0]?.requestId ?? '');
+    expect(await previous()).toBe('rejected');
+    await door.clock.advance(PENDING.maxMs);
+    expect(await previous()).toBe('expired');
+    await door.approvals.approve(undefined, OWNER);
+    expect(await previous()).toBe('in');
+    await door.approvals.remove(key.id, OWNER);
+    expect(await previous()).toBeUndefined();
+  });
+
   test('PA-27 a scope upgrade keeps what was approved and adds what was asked', async () => {
     const door = testDoor();
     const key = testKey();

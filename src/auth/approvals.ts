@@ -74,11 +74,16 @@ export interface Filing {
   readonly login: string | undefined;
 }
 
+/** A request that ended, and not with an approval. */
+export type UnapprovedEnding = 'rejected' | 'expired';
+
 /** Pairing: who waits, who is approved, which tokens they hold. Every answer is durable before it is given. */
 export class Approvals {
   readonly #store: DeviceStore;
   readonly #clock: Clock;
   readonly #listeners = new Set<(event: PairingEvent) => void>();
+  /** How a device's last request for a role ended without a yes: what the next one is told. For people, so a restart may forget it. */
+  readonly #endings = new Map<string, { ending: UnapprovedEnding; atMs: number }>();
 
   constructor(store: DeviceStore, clock: Clock) {
     this.#store = store;
@@ -132,9 +137,24 @@ export class Approvals {
     // A waiting client asks every second or two; its request is written anew only once a minute.
     if (known !== undefined && known.expiresAtMs - now > PENDING.slidingMs - 60_000) return known;
     const events: PairingEvent[] = [];
-    const filed = await this.#store.write((tx) => filePending(tx, filing, now, events));
+    const expired: PendingRecord[] = [];
+    const filed = await this.#store.write((tx) => filePending(tx, filing, now, events, expired));
+    for (const { deviceId, role } of expired) this.#noteEnding(deviceId, role, 'expired', now);
     this.#tell(events);
     return filed;
+  }
+
+  /** How this device's request before ended, when nobody said yes to it lately. */
+  lastEnding(deviceId: string, role: Role): UnapprovedEnding | undefined {
+    const found = this.#endings.get(`${deviceId} ${role}`);
+    return found !== undefined && this.#clock.now() - found.atMs < PENDING.maxMs ? found.ending : undefined;
+  }
+
+  #noteEnding(deviceId: string, role: Role, ending: UnapprovedEnding, atMs: number): void {
+    const key = `${deviceId} ${role}`;
+    this.#endings.delete(key);
+    this.#endings.set(key, { ending, atMs });
+    if (this.#endings.size > PENDING.total) this.#endings.delete(this.#endings.keys().next().value ?? '');
   }
 
   /** Writes down that a token was used; its caller need not wait. */
@@ -184,6 +204,7 @@ export class Approvals {
       events.push({ kind: 'resolved', requestId: request.requestId, deviceId: request.deviceId, decision: 'approved', ts: now });
       return { requestId: request.requestId, device };
     });
+    if ('device' in answer) for (const role of answer.device.roles) this.#endings.delete(`${answer.device.deviceId} ${role.role}`);
     this.#tell(events);
     return answer;
   }
@@ -196,6 +217,7 @@ export class Approvals {
       return found;
     });
     if (request === undefined) return refuse('INVALID_REQUEST', 'unknown requestId');
+    this.#noteEnding(request.deviceId, request.role, 'rejected', now);
     this.#tell([{ kind: 'resolved', requestId, deviceId: request.deviceId, decision: 'rejected', ts: now }]);
     return { requestId, deviceId: request.deviceId };
   }
@@ -380,11 +402,19 @@ const isSameRequest = (one: PendingRecord, filing: Filing): boolean =>
   one.clientMode === filing.details.clientMode &&
   [...one.scopes].sort().join() === [...filing.requested].sort().join();
 
-function filePending(tx: DeviceWrites, filing: Filing, now: number, events: PairingEvent[]): PendingRecord | undefined {
+function filePending(
+  tx: DeviceWrites,
+  filing: Filing,
+  now: number,
+  events: PairingEvent[],
+  expired: PendingRecord[],
+): PendingRecord | undefined {
   const live: PendingRecord[] = [];
   for (const request of tx.pending()) {
-    if (request.expiresAtMs <= now) tx.dropPending(request.requestId);
-    else live.push(request);
+    if (request.expiresAtMs <= now) {
+      tx.dropPending(request.requestId);
+      expired.push(request);
+    } else live.push(request);
   }
   const known = live.find((one) => isSameRequest(one, filing));
   if (known !== undefined) {

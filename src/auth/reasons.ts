@@ -171,6 +171,8 @@ export interface PendingView {
   readonly scopes: readonly Scope[];
   /** What the device holds already. */
   readonly approved?: readonly ApprovedRole[] | undefined;
+  /** How its request before this one ended. */
+  readonly previous?: 'rejected' | 'expired' | undefined;
 }
 
 const WAITING: Readonly<Record<PairingReason, string>> = {
@@ -197,6 +199,7 @@ export function pendingRefusal(pending: PendingView, asker: Asker): WireRefusal 
     deviceId: pending.deviceId,
     requestedRole: pending.role,
     requestedScopes: pending.scopes,
+    ...(pending.previous === undefined ? {} : { previousRequest: pending.previous }),
     ...(pending.approved === undefined || pending.approved.length === 0
       ? {}
       : {

@@ -151,7 +151,10 @@ function refusal(code: string, fault: Extract<Fault, { kind: 'refused' }>, targe
 }
 
 function refusalText(code: string, fault: Extract<Fault, { kind: 'refused' }>, t: Messages): string {
-  return t.refused[code] ?? printable(fault.error.message);
+  const said = t.refused[code] ?? printable(fault.error.message);
+  const before = fault.error.details?.['previousRequest'];
+  const ending = typeof before === 'string' ? t.requestBefore[before] : undefined;
+  return ending === undefined ? said : `${said}; ${ending}`;
 }
 
 /** The one next step for a gateway's no. */

@@ -12,6 +12,9 @@ import { adminTarget, type ResolvedTarget, urlTarget } from './target.ts';
 
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
+/** For commands that manage. It holds all other scopes of an operator, so that nobody reads a list of them to approve one thing. */
+export const MANAGE: readonly Scope[] = ['operator.admin'];
+
 /**
  * What every ordinary command asks for, whatever it needs of it: a device that asks for the same each time files one request, and one
  * approval lasts. Commands that manage ask for all scopes of an operator.
@@ -86,8 +89,10 @@ async function openUrl(context: Context, target: ResolvedTarget, options: OpenOp
   // The device waits for approval; the secret alone is worth read and write meanwhile. That it waits is said, not hidden.
   const bare = await open(context, target, options, { withoutDevice: true });
   if (!bare.ok) return opened;
-  const id = opened.error.fault.kind === 'refused' ? opened.error.fault.error.details?.['requestId'] : undefined;
-  context.out.warn(context.out.text.deviceWaits(`openclaw devices approve${typeof id === 'string' ? ` ${printable(id)}` : ''}`));
+  const { requestId: id, previousRequest } = (opened.error.fault.kind === 'refused' && opened.error.fault.error.details) || {};
+  const { text: t } = context.out;
+  const before = typeof previousRequest === 'string' ? t.requestBefore[previousRequest] : undefined;
+  context.out.warn(t.deviceWaits(`openclaw devices approve${typeof id === 'string' ? ` ${printable(id)}` : ''}`, before));
   return bare;
 }
 

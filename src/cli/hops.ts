@@ -157,7 +157,7 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
     const held = [token === undefined ? '' : 'token', password === undefined ? '' : 'password'].filter((kind) => kind !== '').join(' + ');
     hops.push(
       held === ''
-        ? { id: 'credentials', state: 'warn', detail: t.noCredentials, fix: 'openclaw auth explain' }
+        ? { id: 'credentials', state: 'warn', detail: t.noCredentials, ...(local === undefined ? { fix: 'openclaw auth explain' } : {}) }
         : { id: 'credentials', state: 'ok', detail: `${held}${explicit === true ? ` (${t.byHand})` : ''}` },
     );
     // Loaded before the clock runs: what is measured is the way, not this program.

@@ -101,8 +101,8 @@ export const en = {
     `Wait ${ms === undefined ? 'a few minutes' : ms < 90_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.ceil(ms / 60_000)} min`}; an approved device is not locked out`,
   fixClock: "Set this machine's clock",
   fixArguments: 'Check what was asked for',
-  deviceWaits: (approve: string) =>
-    `this device waits for approval; meanwhile the shared secret alone counts. On the gateway's machine: ${approve}`,
+  deviceWaits: (approve: string, before: string | undefined) =>
+    `this device waits for approval${before === undefined ? '' : ` (${before})`}; meanwhile the shared secret alone counts. On the gateway's machine: ${approve}`,
   ago: (age: string) => (age === 'now' ? 'just now' : `${age} ago`),
   comma: ', ',
   runtime: 'Runtime',
@@ -233,6 +233,11 @@ Alt-Enter begins a new line; a paste keeps its lines`,
   helpSettings: 'Settings and help',
   details: { 'Gateway target': 'Gateway target', Source: 'Source', Config: 'Config', Bind: 'Bind' } as Readonly<Record<string, string>>,
   listensOn: (port: number) => `it listens on ${port}`,
+  /** How the request before this one ended. */
+  requestBefore: {
+    rejected: 'its last request was declined',
+    expired: 'its last request ran out before anybody approved it',
+  } as Readonly<Record<string, string>>,
   chatWelcome: '/help lists commands, Esc stops an answer, Ctrl-D leaves',
   chatReconnecting: (seconds: number, why: string) =>
     `connection lost (${why}); next try in ${seconds} s. What you type waits and is sent once.`,

@@ -1,6 +1,5 @@
 import { UserError } from '../../lib/errors.ts';
 import { isRecord } from '../../lib/json.ts';
-import { OPERATOR_SCOPES } from '../../protocol/scopes.ts';
 import { Conversation, type Ending, type View } from '../chat/conversation.ts';
 import { LineEditor } from '../chat/line-editor.ts';
 import { Screen } from '../chat/screen.ts';
@@ -11,7 +10,7 @@ import { EXIT } from '../exit-codes.ts';
 import { pairs } from '../format/table.ts';
 import { oneLine, printable } from '../format/text.ts';
 import { count } from '../format/values.ts';
-import { type Gateway, openGateway, USE, withGateway } from '../gateway.ts';
+import { type Gateway, MANAGE, openGateway, USE, withGateway } from '../gateway.ts';
 import type { Messages } from '../i18n.ts';
 import { number, record, records, text } from '../read-json.ts';
 import { usage } from '../usage.ts';
@@ -117,7 +116,7 @@ export const run: Run = async (context) => {
     const manage: Gateway['call'] = (name, params, options) =>
       via.target.endpoint.door === 'admin'
         ? via.call(name, params, options)
-        : withGateway(context, { scopes: OPERATOR_SCOPES, device: 'make' }, (gateway) => gateway.call(name, params, options));
+        : withGateway(context, { scopes: MANAGE, device: 'make' }, (gateway) => gateway.call(name, params, options));
     const talk = conversation(via, view);
     env.stdout.write('\u001b[?2004h');
     await talk.start(flags.int('history-limit', { min: 0, max: 1000 }) ?? 20);

@@ -1,18 +1,17 @@
 import { UserError } from '../../lib/errors.ts';
-import { OPERATOR_SCOPES } from '../../protocol/scopes.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { table } from '../format/table.ts';
 import { oneLine } from '../format/text.ts';
 import { age } from '../format/values.ts';
-import { type Gateway, withGateway } from '../gateway.ts';
+import { type Gateway, MANAGE, withGateway } from '../gateway.ts';
 import type { Messages } from '../i18n.ts';
 import { number, records, text, texts } from '../read-json.ts';
 import { usage } from '../usage.ts';
 
 const open = <T>(context: Context, use: (gateway: Gateway) => Promise<T>): Promise<T> =>
-  withGateway(context, { scopes: OPERATOR_SCOPES, device: 'make' }, use);
+  withGateway(context, { scopes: MANAGE, device: 'make' }, use);
 
 /** As much of an id as is shown, and as little as is taken for it. */
 const SHOWN_REQUEST = 8;

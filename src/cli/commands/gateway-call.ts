@@ -1,10 +1,9 @@
 import { UserError } from '../../lib/errors.ts';
 import { isRecord } from '../../lib/json.ts';
-import { OPERATOR_SCOPES } from '../../protocol/scopes.ts';
 import type { Run } from '../command.ts';
 import { faultError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import { withGateway } from '../gateway.ts';
+import { MANAGE, withGateway } from '../gateway.ts';
 import { usage } from '../usage.ts';
 
 /** `openclaw gateway call <method>`: any method, with its answer as it came. */
@@ -13,7 +12,7 @@ export const run: Run = async (context) => {
   const [method] = args;
   if (method === undefined) throw usage('which method?', 'openclaw gateway call health');
   const params = parseParams(flags.text('params'));
-  return withGateway(context, { scopes: OPERATOR_SCOPES, device: 'make' }, async ({ client, target }) => {
+  return withGateway(context, { scopes: MANAGE, device: 'make' }, async ({ client, target }) => {
     const timeoutMs = flags.int('timeout', { min: 1, max: 3_600_000 }) ?? 10_000;
     const answer = await client.call(method, params, {
       timeoutMs,

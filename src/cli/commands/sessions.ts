@@ -1,11 +1,10 @@
 import { UserError } from '../../lib/errors.ts';
-import { OPERATOR_SCOPES } from '../../protocol/scopes.ts';
 import type { Run } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { table } from '../format/table.ts';
 import { oneLine, printable } from '../format/text.ts';
 import { age, count } from '../format/values.ts';
-import { USE, withGateway } from '../gateway.ts';
+import { MANAGE, USE, withGateway } from '../gateway.ts';
 import type { Messages } from '../i18n.ts';
 import { number, records, text } from '../read-json.ts';
 import { usage } from '../usage.ts';
@@ -89,7 +88,7 @@ export const reset: Run = async (context) => {
   const { out, args } = context;
   const [key] = args;
   if (key === undefined) throw usage('which conversation?', 'openclaw sessions reset main');
-  return withGateway(context, { scopes: OPERATOR_SCOPES, device: 'make' }, async (gateway) => {
+  return withGateway(context, { scopes: MANAGE, device: 'make' }, async (gateway) => {
     // A reset of a mistyped key would make a conversation of that name.
     const [known] = records((await gateway.call('sessions.preview', { keys: [key], limit: 1 }))['previews']);
     if (known?.['status'] === 'missing') throw noSuch([oneLine(key, 80)], out.text);

@@ -49,7 +49,9 @@ function print({ out }: Context, { hops, broken }: Walk): void {
     for (const [n, row] of more.entries()) out.line(`${' '.repeat(columns + 4)}${n === more.length - 1 ? dimmed(row) : row}`);
   });
   out.line();
-  const toMend: Hop | undefined = broken ?? hops.find(({ state, fix }) => state === 'warn' && fix !== undefined);
+  // A person who waits comes before a model that could be there.
+  const hints = hops.filter(({ state, fix }) => state === 'warn' && fix !== undefined);
+  const toMend: Hop | undefined = broken ?? hints.find(({ id }) => id !== 'model') ?? hints[0];
   if (broken !== undefined) out.line(paint.red(text.brokenAt(hopLabel(broken.id, text))));
   else out.line(paint.green(text.allGood));
   if (toMend?.fix !== undefined) out.line(out.todo(broken === undefined ? text.next : text.fix, toMend.fix));
