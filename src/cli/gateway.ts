@@ -92,7 +92,9 @@ async function openUrl(context: Context, target: ResolvedTarget, options: OpenOp
   const { requestId: id, previousRequest } = (opened.error.fault.kind === 'refused' && opened.error.fault.error.details) || {};
   const { text: t } = context.out;
   const before = typeof previousRequest === 'string' ? t.requestBefore[previousRequest] : undefined;
-  context.out.warn(t.deviceWaits(`openclaw devices approve${typeof id === 'string' ? ` ${printable(id)}` : ''}`, before));
+  context.out.warn(t.deviceWaits(before));
+  const approve = t.onGateway(`openclaw devices approve${typeof id === 'string' ? ` ${printable(id)}` : ''}`);
+  context.out.note(context.out.todo(t.fix, approve, '  '));
   return bare;
 }
 

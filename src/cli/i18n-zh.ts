@@ -99,8 +99,7 @@ export const zh: Messages = {
     `请等待${ms === undefined ? '几分钟' : ms < 90_000 ? ` ${Math.ceil(ms / 1000)} 秒` : ` ${Math.ceil(ms / 60_000)} 分钟`}；已批准的设备不受影响`,
   fixClock: '请校准本机时钟',
   fixArguments: '请检查所请求的内容',
-  deviceWaits: (approve, before) =>
-    `此设备正在等待批准${before === undefined ? '' : `（${before}）`}；在此期间只有共享密钥有效。在网关所在的机器上：${approve}`,
+  deviceWaits: (before) => `此设备正在等待批准${before === undefined ? '' : `（${before}）`}；在此期间只有共享密钥有效`,
   ago: (age) => (age === 'now' ? '刚刚' : `${age} 前`),
   comma: '，',
   runtime: '运行状态',

@@ -101,8 +101,8 @@ export const en = {
     `Wait ${ms === undefined ? 'a few minutes' : ms < 90_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.ceil(ms / 60_000)} min`}; an approved device is not locked out`,
   fixClock: "Set this machine's clock",
   fixArguments: 'Check what was asked for',
-  deviceWaits: (approve: string, before: string | undefined) =>
-    `this device waits for approval${before === undefined ? '' : ` (${before})`}; meanwhile the shared secret alone counts. On the gateway's machine: ${approve}`,
+  deviceWaits: (before: string | undefined) =>
+    `this device waits for approval${before === undefined ? '' : ` (${before})`}; meanwhile the shared secret alone counts`,
   ago: (age: string) => (age === 'now' ? 'just now' : `${age} ago`),
   comma: ', ',
   runtime: 'Runtime',

@@ -31,9 +31,9 @@ export const list: Run = (context) =>
     if (pending.length > 0) {
       out.line(out.paint.yellow(`${t.waiting} (${pending.length})`));
       out.line(pendingTable(context, pending, now));
-      out.line();
     }
     if (paired.length > 0) {
+      if (pending.length > 0) out.line();
       out.line(`${t.paired} (${paired.length})`);
       const ids = shortened(paired.map(deviceIdOf), SHOWN_DEVICE);
       out.line(
