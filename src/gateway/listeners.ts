@@ -1,4 +1,5 @@
 import type { Server } from 'node:http';
+import { createServer } from 'node:net';
 import type { Cancel, Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
@@ -60,6 +61,17 @@ export class Listeners {
 
   plan(): BindPlan {
     return planBind({ ...this.#wish, interfaces: listInterfaces() });
+  }
+
+  /** Why a restart with this wish would find no place to listen: another port that somebody holds. Ours is free again by then. */
+  async problem(wish: Omit<BindWish, 'interfaces'>): Promise<ListenFailure | undefined> {
+    const plan = planBind({ ...wish, interfaces: listInterfaces() });
+    if (plan.kind !== 'listen' || (this.#state.state === 'active' && plan.port === this.#state.port)) return undefined;
+    const serverFor = () => createServer((socket) => socket.destroy());
+    const tried = await listen({ addresses: plan.addresses, port: plan.port, serverFor });
+    if (!tried.ok) return tried.error;
+    tried.value.close();
+    return undefined;
   }
 
   /** Takes no new connection from here on; open ones stay. */

@@ -3,7 +3,6 @@ import type { Env } from '../config/env.ts';
 import { makeGeneratedToken, newToken } from '../config/generated-token.ts';
 import { type ConfigProblem, type ConfigSnapshot, loadConfig, problemError } from '../config/load.ts';
 import type { Paths } from '../config/paths.ts';
-import { UserError } from '../lib/errors.ts';
 import type { Result } from '../lib/result.ts';
 import { type AgentSettings, agentSettings } from './agent-settings.ts';
 import type { FactsPolicy } from './facts.ts';
@@ -87,15 +86,9 @@ export class Settings {
     return made;
   }
 
-  /** Why a gateway that starts now would not come up. One that runs is not given up for that. */
-  async problem(): Promise<UserError | undefined> {
-    try {
-      await readAndJudge(this.#ports, this.#snapshot.generation + 1);
-      return undefined;
-    } catch (thrown) {
-      if (thrown instanceof UserError) return thrown;
-      throw thrown;
-    }
+  /** What a gateway that starts now would start with. Throws the `UserError` that says why it would not. */
+  async next(): Promise<ConfigSnapshot> {
+    return (await readAndJudge(this.#ports, this.#snapshot.generation + 1)).snapshot;
   }
 
   /**

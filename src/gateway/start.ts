@@ -24,6 +24,7 @@ import { BUILD_ID, VERSION } from '../lib/build-info.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
 import { ok, type Result } from '../lib/result.ts';
+import type { ListenFailure } from '../net/listen.ts';
 import { listenUnix } from '../net/listen-unix.ts';
 import { peerUidReader } from '../net/peer-uid.ts';
 import { CLOSE } from '../protocol/close.ts';
@@ -139,7 +140,16 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       secrets: () => settings.secrets,
     });
     // From the moment there is something to close: a stop that comes while it starts is a stop all the same.
-    const restartProblem = (): Promise<UserError | undefined> => settings.problem();
+    // One that runs is not given up for one that would not come up.
+    const restartProblem = async (): Promise<UserError | undefined> => {
+      try {
+        const failure = await listeners.problem(bindWish(await settings.next(), flags.port));
+        return failure && busyError(failure);
+      } catch (thrown) {
+        if (thrown instanceof UserError) return thrown;
+        throw thrown;
+      }
+    };
     const lifecycle = new Lifecycle({ clock, log, restartProblem });
     lifecycle.listen();
     closing.push(catchStrayErrors({ process, log, fail: (why) => lifecycle.fail(why) }));
@@ -356,10 +366,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       listeners.cut();
     });
     const listening = await listeners.start();
-    if (!listening.ok)
-      throw new UserError(listening.error.code, `${listening.error.message}.`, {
-        fix: 'openclaw gateway --port <another>   (or end what holds it)',
-      });
+    if (!listening.ok) throw busyError(listening.error);
     if (listening.value.state === 'waiting')
       out.info(`waiting for a ${listening.value.for}: listening nowhere on TCP until it comes (the admin socket is up)`);
 
@@ -408,7 +415,12 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       if (ignored.length > 0) log.warn('changes that wait for a restart: openclaw gateway restart', { paths: ignored });
       if (action === 'nothing') return;
       policy.replace(settings.auth.settings);
-      if (action === 'restart') return lifecycle.restart('the config changed');
+      if (action === 'restart') {
+        const failure = await listeners.problem(bindWish(next, flags.port));
+        if (failure === undefined) lifecycle.restart('the config changed');
+        else log.error(`not restarted: ${failure.message}`, { paths: changed.map(({ path }) => path) });
+        return;
+      }
       warnOfSettings();
       log.info('config taken over', { paths: changed.map(({ path }) => path) });
     };
@@ -482,6 +494,9 @@ const CLOSE_LIMIT_MS = 5_000;
 /** Runs that are stopped have this long to end and to be written. */
 const INTERRUPT_LIMIT_MS = 5_000;
 const NEVER = new Promise<void>(() => {});
+
+const busyError = ({ code, message }: ListenFailure): UserError =>
+  new UserError(code, `${message}.`, { fix: 'openclaw gateway --port <another>   (or end what holds it)' });
 
 const must = <T>(result: Result<T, { readonly message: string; readonly code: string }>): T => {
   if (result.ok) return result.value;

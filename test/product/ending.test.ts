@@ -1,5 +1,7 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { until } from '../support/until.ts';
@@ -52,4 +54,28 @@ describe('the end', () => {
     expect((await fetch(`${gateway.httpUrl}/readyz`)).status).toBe(200);
     expect(await gateway.stop()).toEqual({ code: 0, signal: null });
   });
+});
+
+test('WS-31 a config that asks for a port which somebody holds restarts nothing; what guards counts all the same', async () => {
+  const holder = createServer().listen(0, '127.0.0.1');
+  await once(holder, 'listening');
+  const held = (holder.address() as AddressInfo).port;
+  const free = createServer().listen(0, '127.0.0.1');
+  await once(free, 'listening');
+  const { port } = free.address() as AddressInfo;
+  free.close();
+  await once(free, 'close');
+  const config = (at: number, token: string): string =>
+    JSON.stringify({ gateway: { port: at, auth: { token }, http: { endpoints: { chatCompletions: { enabled: true } } } } });
+  const [first, second] = ['a-token-that-is-long-enough-1', 'a-token-that-is-long-enough-2'];
+  await using gateway = await startTestGateway({ config: config(port, first), portOfConfig: true });
+  const models = async (token: string): Promise<number> =>
+    (await fetch(`${gateway.httpUrl}/v1/models`, { headers: { authorization: `Bearer ${token}` } })).status;
+  expect(await models(first)).toBe(200);
+  writeFileSync(join(gateway.stateDir, 'openclaw.json'), config(held, second));
+  await until(() => gateway.output().includes('not restarted'));
+  expect(await models(second)).toBe(200);
+  expect(gateway.output().split('listening on ws://127.0.0.1:')).toHaveLength(2);
+  expect(await gateway.stop()).toEqual({ code: 0, signal: null });
+  holder.close();
 });

@@ -12,6 +12,8 @@ export interface TestGatewayOptions {
   /** Text of openclaw.json (JSON5). */
   readonly config?: string;
   readonly flags?: readonly string[];
+  /** The port is what the config says; otherwise a free one. */
+  readonly portOfConfig?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   /** An existing state dir to start on; it is not removed afterwards. */
   readonly stateDir?: string;
@@ -69,7 +71,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     options.program ?? LAUNCHER,
     'gateway',
     'run',
-    ...(flags.includes('--port') ? [] : ['--port', '0']),
+    ...(flags.includes('--port') || options.portOfConfig === true ? [] : ['--port', '0']),
     ...flags,
   ];
   const child = spawn(argv[0] as string, argv.slice(1), {
