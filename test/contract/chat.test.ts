@@ -503,6 +503,61 @@ for (const line of LINES) {
   });
 }
 
+describe('EV-140 the newer Control UI', () => {
+  test('starts, sends, and fetches what is new by its cursor', async () => {
+    const recorded = recordedConnect('v9-ui-first-load');
+    await using panel = await replay(house.gateway, recorded, { token: house.gateway.token(), device: newDevice() });
+    const sessionKey = 'agent:main:panel';
+    const ask = async (method: string, params: Value): Promise<Value> => {
+      const res = await panel.request(method, params);
+      expect(res.error, method).toBeUndefined();
+      return res.payload;
+    };
+    const turn = async (message: string, runId: string, sessionId?: string): Promise<void> => {
+      await ask('chat.send', {
+        sessionKey,
+        ...(sessionId === undefined ? {} : { sessionId }),
+        message,
+        deliver: false,
+        idempotencyKey: runId,
+      });
+      await panel.ended(runId);
+    };
+    // A session in which nothing was said yet: there is no id and no cursor, and it can be talked to.
+    const empty = await ask('chat.startup', { sessionKey, limit: 80, maxBytes: 262_144 });
+    expect(empty).toMatchObject({ sessionKey, messages: [], metadata: { models: expect.any(Array), commands: expect.any(Array) } });
+    expect(empty.sessionInfo.activeLeafEntryId).toBeNull();
+    await turn('TEST:text one', 'panel-1');
+    const first = await ask('chat.startup', { sessionKey, limit: 80, maxBytes: 262_144 });
+    expect(first.messages.map((message: Value) => message.role)).toEqual(['user', 'assistant']);
+    const cursor = JSON.parse(Buffer.from(first.deltaCursor, 'base64url').toString('utf8'));
+    expect(Object.keys(cursor).sort()).toEqual(['agentId', 'generation', 'lastSeq', 'sessionId', 'version']);
+
+    await turn('TEST:text two', 'panel-2', first.sessionId);
+    const delta = await ask('chat.history', {
+      ...{ sessionKey, cursor: first.deltaCursor, limit: 80, maxBytes: 262_144, inputRunIds: ['panel-2'] },
+    });
+    expect(delta.kind).toBe('delta');
+    expect(delta.messages.map((each: Value) => [each.messageSeq, each.message.role])).toEqual([
+      [3, 'user'],
+      [4, 'assistant'],
+    ]);
+    expect(delta.messages[0].message.idempotencyKey).toBe('panel-2:user');
+    // What was added is what a whole history has after what was there.
+    const whole = await ask('chat.history', { sessionKey, limit: 80, maxBytes: 262_144 });
+    expect([...first.messages, ...delta.messages.map((each: Value) => each.message)]).toEqual(whole.messages);
+    const nothing = await ask('chat.history', { sessionKey, cursor: delta.deltaCursor, limit: 20, maxBytes: 65_536 });
+    expect(nothing).toMatchObject({ kind: 'delta', messages: [] });
+    // After a reset the cursor means nothing.
+    await ask('sessions.reset', { key: sessionKey });
+    expect(await ask('chat.startup', { sessionKey, cursor: whole.deltaCursor, limit: 80, maxBytes: 262_144 })).toEqual({
+      kind: 'reset',
+      metadata: expect.any(Object),
+    });
+    expectDenseSeq(panel.frames);
+  });
+});
+
 test('every listed difference is still one', () => {
   expect(DIFFERENCES.stale()).toEqual([]);
 });
