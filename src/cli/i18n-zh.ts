@@ -190,7 +190,7 @@ export const zh: Messages = {
   goOn: '继续？',
   nothingDone: '什么都没有做',
   ready: '就绪。',
-  noteUndo: '撤销：',
+  noteUndo: (command) => `撤销：${command}`,
   configUnset: (path) => `${path} 未设置，也没有默认值`,
   pathAndValue: '请给出路径和值',
   secretInHistory: (better) => `命令行上的密钥会留在 shell 历史记录里；更好的做法：${better}   （会提示输入）`,

@@ -193,7 +193,7 @@ export const en = {
   goOn: 'Go on?',
   nothingDone: 'nothing was done',
   ready: 'Ready.',
-  noteUndo: 'undo:',
+  noteUndo: (command: string) => `undo: ${command}`,
   configUnset: (path: string) => `${path} is not set, and has no default`,
   pathAndValue: 'a path and a value, please',
   secretInHistory: (better: string) => `a secret on the command line stays in your shell history; better: ${better}   (asks for it)`,

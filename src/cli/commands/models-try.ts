@@ -51,7 +51,7 @@ export const run: Run = async (context) => {
     if (!answer.ok) throw faultError(answer.error, gateway.target, context.out.text);
     out.result(answer.value);
     out.line(out.paint.green(out.text.ready));
-    out.line(out.todo(out.text.next, `openclaw chat   (${out.text.noteUndo} openclaw models try --remove)`));
+    out.line(out.todo(out.text.next, `openclaw chat   (${out.text.noteUndo('openclaw models try --remove')})`));
     return EXIT.ok;
   } finally {
     gateway.close();

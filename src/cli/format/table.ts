@@ -4,7 +4,7 @@ import { oneLine, pad, width } from './text.ts';
 const LEAST_CELL = 12;
 
 /**
- * Rows under headings, in columns as wide as needed. Cells are made safe and cut to 48 columns, but for the last of a row, which gets what
+ * Rows under headings, in columns as wide as needed. Cells are made safe and cut to 48 columns, but for the first of a row, which is its name and has to be copied whole, and the last, which gets what
  * is left of `room`. The heading is passed through `head` (bold, dim, or nothing).
  */
 export function table(
@@ -14,7 +14,7 @@ export function table(
   room = 160,
 ): string {
   const last = headings.length - 1;
-  const inner = rows.map((row) => headings.slice(0, last).map((_, i) => oneLine(row[i] ?? '', 48)));
+  const inner = rows.map((row) => headings.slice(0, last).map((_, i) => oneLine(row[i] ?? '', i === 0 ? 96 : 48)));
   const taken = headings
     .slice(0, last)
     .reduce((sum, heading, i) => sum + 2 + Math.max(width(heading), ...inner.map((row) => width(row[i] ?? ''))), 0);
