@@ -7,13 +7,13 @@ import { Prebuilt } from './call.ts';
 import type { Health } from './health.ts';
 import type { Presence } from './presence.ts';
 import type { OpenInfo, WsConnection } from './ws/connection.ts';
-import type { Hub } from './ws/hub.ts';
+import type { Hub, Receiver } from './ws/hub.ts';
 
 /** Arrivals and departures within this time are told together: a thousand clients that return at once are one event each, not a thousand. */
 export const TELL_MS = 1_000;
-/** To a crowd it is told less often: the list goes to everybody, so its cost is the square of how many there are. Bytes per ms, ms. */
-const TELL_BYTES_PER_MS = 32 * 1024;
-const TELL_MAX_MS = 30_000;
+/** No more than this leaves at once for the list: it goes to everybody, so its cost is the square of how many there are. Bytes, ms. */
+const SLICE_BYTES = 3 * 1024 * 1024;
+const SLICE_MS = 100;
 
 /** Tells everyone who is here, how the gateway is, and that time passes. */
 export class PresenceLine {
@@ -23,8 +23,8 @@ export class PresenceLine {
   readonly #clock: Clock;
   readonly #timers: Cancel[];
   #telling: Cancel | undefined;
-  /** How long the list was when it was last told. */
-  #told = 0;
+  /** Somebody came or went since everyone began to be told. */
+  #changed = false;
   /** Open connections per entry: a device may have several. */
   readonly #open = new Map<string, number>();
 
@@ -104,14 +104,20 @@ export class PresenceLine {
   }
 
   #tellSoon(): void {
-    if (this.#telling !== undefined) return;
-    const bytes = this.#hub.size * this.#told;
-    this.#telling = this.#clock.after(Math.min(TELL_MAX_MS, Math.max(TELL_MS, bytes / TELL_BYTES_PER_MS)), () => {
-      this.#telling = undefined;
-      const payload = this.#payload();
-      this.#told = payload.json.length;
-      this.#hub.broadcast({ event: 'presence', payload: () => payload, stateVersion: this.#versions(), key: 'presence' });
+    this.#changed = true;
+    this.#telling ??= this.#clock.after(TELL_MS, () => {
+      this.#changed = false;
+      this.#tell([...this.#hub.all()]);
     });
+  }
+
+  /** Tells these, as many as one slice holds, and the rest a moment later: each the list of its moment. */
+  #tell(waiting: Receiver[]): void {
+    const payload = this.#payload();
+    const among = waiting.splice(0, Math.max(1, Math.floor(SLICE_BYTES / payload.json.length)));
+    this.#hub.broadcast({ event: 'presence', payload: () => payload, stateVersion: this.#versions(), key: 'presence', among });
+    this.#telling = waiting.length === 0 ? undefined : this.#clock.after(SLICE_MS, () => this.#tell(waiting));
+    if (this.#telling === undefined && this.#changed) this.#tellSoon();
   }
 
   #tellHealth(): void {

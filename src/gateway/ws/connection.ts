@@ -230,14 +230,13 @@ export class WsConnection implements Receiver, Pingable {
     this.#state = { at: 'open', info, wrongRoleCalls: 0 };
     if (connect.caps !== undefined && connect.caps.length > 0) this.#caps = new Set(connect.caps);
     raiseLimit(this.#ws);
-    this.#outbox.text(this.#ports.hello(frame.id, info, admission));
-    this.#ports.hub.add(this);
-    // What was revoked while the door was looking would otherwise be missed: from here on the hub's list is what revocation closes.
-    if (!this.#ports.stillStands(admission.principal)) {
-      this.close(CLOSE.revoked, 'credential revoked');
-      return;
-    }
-    this.#ports.onOpen(info, admission, this);
+    this.#outbox.together(() => {
+      this.#outbox.text(this.#ports.hello(frame.id, info, admission));
+      this.#ports.hub.add(this);
+      // What was revoked while the door was looking would otherwise be missed: from here on the hub's list is what revocation closes.
+      if (this.#ports.stillStands(admission.principal)) this.#ports.onOpen(info, admission, this);
+      else this.close(CLOSE.revoked, 'credential revoked');
+    });
   }
 
   #refuse(id: string, error: WireError, code: number, reason: string = error.message): void {

@@ -26,6 +26,8 @@ export interface Broadcast {
    */
   readonly payload: (protocol: Protocol) => unknown;
   readonly stateVersion?: StateVersion;
+  /** Only these, as far as they are still there. */
+  readonly among?: Iterable<Receiver>;
   /** Beyond the event's own scope. */
   readonly to?: (receiver: Receiver) => boolean;
   readonly key?: string;
@@ -57,7 +59,8 @@ export class Hub {
     const descriptor = descriptors.get(broadcast.event);
     if (descriptor === undefined) return;
     const built: [OutEvent | null | undefined, OutEvent | null | undefined] = [undefined, undefined];
-    for (const receiver of this.#receivers) {
+    for (const receiver of broadcast.among ?? this.#receivers) {
+      if (!this.#receivers.has(receiver)) continue;
       if (!mayReceive(receiver.principal, descriptor) || (broadcast.to !== undefined && !broadcast.to(receiver))) continue;
       const slot = receiver.protocol === 3 ? 0 : 1;
       let event = built[slot];

@@ -55,6 +55,16 @@ export class Outbox {
     return this.#dropped;
   }
 
+  /** What `task` sends leaves in one write. */
+  together(task: () => void): void {
+    this.#socket.cork();
+    try {
+      task();
+    } finally {
+      this.#socket.uncork();
+    }
+  }
+
   /** A response, or an event that carries no `seq`. */
   text(text: string): void {
     this.#write(text);

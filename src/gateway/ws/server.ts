@@ -31,9 +31,12 @@ export class WsServer {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, facts: ConnectionFacts): void {
+    // The answer to the upgrade and the challenge leave together.
+    socket.cork();
     this.#server.handleUpgrade(request, socket, head, (ws) =>
       this.#add(new WsConnection(ws, socket, facts, ingressOf(facts).key, this.#ports), ws),
     );
+    socket.uncork();
   }
 
   /** Apart from `upgrade`, so that the listener, which lives as long as the connection, does not hold what the upgrade needed. */
