@@ -1,10 +1,11 @@
-/** What authenticated connections that say nothing weigh, each, and all of ten thousand together. */
+/**
+ * What authenticated connections that say nothing weigh, each, and all of ten thousand together. They come by the network's
+ * address where there is one: so many come from other machines.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
-import { startTestGateway } from '../test/support/gateway.ts';
-import type { ConnectOptions } from '../test/support/wire.ts';
-import { rssMiB, startBare } from './processes.ts';
+import { networkAddress, rssMiB, startBare, startOnNetwork } from './processes.ts';
 import { type BenchOptions, type Row, ratioRow, valueRow } from './row.ts';
-import { WireClient } from './wire-client.ts';
+import { WireClient, type WireOptions } from './wire-client.ts';
 
 /** The first ones grow heap and tables, which then stay. */
 const WARM = 500;
@@ -12,12 +13,14 @@ const SETTLE_MS = 5_000;
 
 export async function run({ quick }: BenchOptions): Promise<Row[]> {
   const counts = quick ? [1_000] : [1_000, 5_000, 10_000];
+  const host = networkAddress() ?? '127.0.0.1';
   const bare = await (async () => {
-    await using server = await startBare();
-    return await weigh(server.pid, server.port, {}, counts);
+    await using server = await startBare(host);
+    return await weigh(server.pid, server.port, { host }, counts);
   })();
-  await using gateway = await startTestGateway();
-  const ours = await weigh(gateway.child.pid as number, gateway.port, { auth: { token: gateway.token() } }, counts);
+  await using network = await startOnNetwork(host);
+  const { gateway, token } = network;
+  const ours = await weigh(gateway.child.pid as number, gateway.port, { host, auth: { token } }, counts);
   const rows = counts.slice(0, 2).map((count, i) => {
     const figure = `idle authenticated connection, of ${count.toLocaleString('en')}`;
     return ratioRow(figure, 'KiB', ours[i]?.each ?? Number.NaN, bare[i]?.each ?? Number.NaN, { atMost: 1.5 }, 'bare ws');
@@ -27,7 +30,7 @@ export async function run({ quick }: BenchOptions): Promise<Row[]> {
   return [...rows, valueRow('RSS with 10,000 authenticated connections', 'MiB', most.rss, { atMost: 160 }, floor.rss)];
 }
 
-async function weigh(pid: number, port: number, options: ConnectOptions, counts: readonly number[]) {
+async function weigh(pid: number, port: number, options: WireOptions, counts: readonly number[]) {
   const clients = await WireClient.crowd(WARM, port, options);
   await pause(SETTLE_MS);
   const before = rssMiB(pid);

@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { build } from 'rolldown';
+import { startTestGateway, type TestGateway } from '../test/support/gateway.ts';
 import { median } from './row.ts';
 
 /**
@@ -113,9 +115,25 @@ export async function startListening(argv: readonly string[], env: Readonly<Reco
 }
 
 /** The bare server of bench/floors, running. */
-export async function startBare(): Promise<Running> {
+export async function startBare(host = '127.0.0.1'): Promise<Running> {
   using floor = await bundledFloor('bare-ws-server');
-  return await startListening([process.execPath, floor.file], { PATH: process.env['PATH'] ?? '' });
+  return await startListening([process.execPath, floor.file, host], { PATH: process.env['PATH'] ?? '' });
+}
+
+/** The product as machines of the network reach it, at `host`, with a token of its own. */
+export async function startOnNetwork(host: string): Promise<{ readonly gateway: TestGateway; readonly token: string } & AsyncDisposable> {
+  const token = randomBytes(32).toString('hex');
+  const gateway = await startTestGateway({
+    config: JSON.stringify({ gateway: { bind: 'custom', customBindHost: host, auth: { mode: 'token', token } } }),
+  });
+  return { gateway, token, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() };
+}
+
+/** An IPv4 address of this machine that is not loopback, as clients on other machines reach it; undefined where there is none. */
+export function networkAddress(): string | undefined {
+  return Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
 }
 
 /** A port that nobody uses at the moment. */

@@ -3,6 +3,11 @@ import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { type ConnectOptions, connectParams } from '../test/support/wire.ts';
 
+export interface WireOptions extends ConnectOptions {
+  /** Where it dials; default 127.0.0.1. */
+  readonly host?: string;
+}
+
 /** A client that costs little: one answer is waited for at a time, or counted. */
 export class WireClient {
   readonly ws: WebSocket;
@@ -19,9 +24,9 @@ export class WireClient {
   }
 
   /** Opens, answers the challenge, resolves when `connect` was accepted. Throws when it was not. */
-  static async connect(port: number, options: ConnectOptions): Promise<WireClient> {
-    const { localAddress } = options;
-    const ws = new WebSocket(`ws://127.0.0.1:${port}/`, {
+  static async connect(port: number, options: WireOptions): Promise<WireClient> {
+    const { host = '127.0.0.1', localAddress } = options;
+    const ws = new WebSocket(`ws://${host}:${port}/`, {
       perMessageDeflate: false,
       ...(localAddress === undefined ? {} : { localAddress }),
     });
@@ -38,7 +43,7 @@ export class WireClient {
   }
 
   /** `count` clients, a few at a time. */
-  static async crowd(count: number, port: number, options: ConnectOptions): Promise<WireClient[]> {
+  static async crowd(count: number, port: number, options: WireOptions): Promise<WireClient[]> {
     const clients: WireClient[] = [];
     const one = async (): Promise<void> => {
       while (left-- > 0) clients.push(await WireClient.connect(port, options));

@@ -11,7 +11,8 @@ const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, 
 const server = createServer((_request, response) => response.end('{"ok":true}'));
 const open = new Set<WebSocket>();
 server.on('upgrade', (request, socket, head) => sockets.handleUpgrade(request, socket, head, serve));
-server.listen(0, '127.0.0.1', () => console.log(`listening on ws://127.0.0.1:${(server.address() as AddressInfo).port}`));
+const host = process.argv[2] ?? '127.0.0.1';
+server.listen(0, host, () => console.log(`listening on ws://${host}:${(server.address() as AddressInfo).port}`));
 
 const ANSWER = { ok: true, ts: 0, durationMs: 0, agents: [], sessions: { count: 0, recent: [] }, pad: 'x'.repeat(200) };
 const BRACE = 0x7b;
