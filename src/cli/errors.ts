@@ -1,5 +1,5 @@
 import { type Fault, faultText, refusalCode } from '../client/fault.ts';
-import { UserError } from '../lib/errors.ts';
+import { messageOf, UserError } from '../lib/errors.ts';
 import { EXIT } from './exit-codes.ts';
 import { oneLine, printable } from './format/text.ts';
 import type { Messages } from './i18n.ts';
@@ -49,6 +49,13 @@ export function faultError(fault: Fault, target: ResolvedTarget, t: Messages): U
         details,
       });
   }
+}
+
+/** What an attempt below the WebSocket (TCP, a GET) threw, in the same words. */
+export function attemptError(thrown: unknown, target: ResolvedTarget, t: Messages): { readonly detail: string; readonly fix: string } {
+  const code = thrown instanceof Error ? (thrown as NodeJS.ErrnoException).code : undefined;
+  const fault = { kind: 'unreachable', message: messageOf(thrown), ...(code === undefined ? {} : { errno: code }) } as const;
+  return { detail: unreachableText(fault, target, t), fix: unreachableFix(fault, target, t) };
 }
 
 /** Why the connection is not there, in a few words. */
@@ -102,16 +109,19 @@ function unreachableText(fault: Extract<Fault, { kind: 'unreachable' }>, target:
     case 'ERR_SSL_WRONG_VERSION_NUMBER':
       return t.faultNoTls(place);
     default:
+      if (isForeign(errno)) return t.faultForeign(place);
       return isCertificate(errno) ? t.faultCertificate(hostOf(target), oneLine(message, 160)) : oneLine(message, 300);
   }
 }
 
+/** An answer that is no HTTP. */
+const isForeign = (errno: string | undefined): boolean => errno?.startsWith('HPE_') === true;
 const isCertificate = (errno: string | undefined): boolean => errno !== undefined && /CERT|SIGNED|ISSUER|ALTNAME|LEAF/.test(errno);
 
 function unreachableFix({ errno, httpStatus }: Extract<Fault, { kind: 'unreachable' }>, target: ResolvedTarget, t: Messages): string {
   const host = hostOf(target);
   if (httpStatus === 421) return t.fixUnknownHost(host);
-  if (httpStatus !== undefined) return t.fixProxy;
+  if (httpStatus !== undefined || isForeign(errno)) return isTunnelLike(target) ? t.fixForeignPort(portOf(target)) : t.fixProxy;
   if (errno === 'EACCES') return t.fixOtherUser;
   if (errno === 'ENOTFOUND' || errno === 'EAI_AGAIN') return t.fixSpelling;
   if (errno === 'EPROTO' || errno === 'ERR_SSL_WRONG_VERSION_NUMBER')

@@ -3,7 +3,7 @@ import { VERSION } from '../lib/build-info.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
 import { isRecord } from '../lib/json.ts';
 import type { Context } from './context.ts';
-import { faultError } from './errors.ts';
+import { attemptError, faultError } from './errors.ts';
 import { oneLine } from './format/text.ts';
 import { age } from './format/values.ts';
 import { type Gateway, tryOpen } from './gateway.ts';
@@ -179,10 +179,7 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
     try {
       await env.doors.tcp(url.hostname.replace(/^\[|\]$/g, ''), port, options.timeoutMs);
     } catch (thrown) {
-      const errno = isRecord(thrown) ? text(thrown['code']) : undefined;
-      const fault = { kind: 'unreachable', message: messageOf(thrown), ...(errno === undefined ? {} : { errno }) } as const;
-      const error = faultError(fault, found, t);
-      return [{ id: 'tcp', state: 'fail', detail: oneLine(error.message, 200), ms: since(start), ...fixOf(error) }];
+      return [{ id: 'tcp', state: 'fail', ms: since(start), ...attemptError(thrown, found, t) }];
     }
     const hopsHere: Hop[] = [{ id: 'tcp', state: 'ok', detail: `${url.hostname}:${port}`, ms: since(start) }];
     // A pinned certificate is checked by the WebSocket hop; an ordinary GET would judge it by the authorities.
@@ -192,7 +189,7 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
     return [...hopsHere, healthz, readyz];
   }
 
-  async function httpHop(id: 'http' | 'ready', url: string, { mode }: ResolvedTarget): Promise<Hop> {
+  async function httpHop(id: 'http' | 'ready', url: string, found: ResolvedTarget): Promise<Hop> {
     const start = clock.monotonic();
     const path = new URL(url).pathname;
     try {
@@ -209,8 +206,8 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
         ...(status === 421 ? { fix: 'Add this host to gateway.controlUi.allowedOrigins on the gateway' } : {}),
       };
     } catch (thrown) {
-      const fix = mode === 'remote' ? t.onGateway('openclaw gateway status') : 'openclaw gateway status';
-      return { id, state: 'fail', detail: `${path}: ${oneLine(messageOf(thrown), 160)}`, ms: since(start), fix };
+      const { detail, fix } = attemptError(thrown, found, t);
+      return { id, state: 'fail', detail: `${path}: ${detail}`, ms: since(start), fix };
     }
   }
 

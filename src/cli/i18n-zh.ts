@@ -56,6 +56,7 @@ export const zh: Messages = {
   faultHungUp: (place) => `${place} 立刻断开了连接`,
   faultNoTls: (place) => `${place} 不使用 TLS`,
   faultCertificate: (host, why) => `${host} 的证书不受信任：${why}`,
+  faultForeign: (place) => `${place} 不是网关：它不使用 HTTP`,
   faultHttp: (place, status) => `${place} 返回了 HTTP ${status}，没有建立 WebSocket`,
   faultRestarting: '网关正在重启',
   faultRevoked: '此设备已被移除，或者它的令牌已更换',

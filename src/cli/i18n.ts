@@ -57,6 +57,7 @@ export const en = {
   faultHungUp: (place: string) => `${place} hung up at once`,
   faultNoTls: (place: string) => `${place} does not speak TLS`,
   faultCertificate: (host: string, why: string) => `the certificate of ${host} is not trusted: ${why}`,
+  faultForeign: (place: string) => `${place} is no gateway: it does not speak HTTP`,
   faultHttp: (place: string, status: number) => `${place} answered HTTP ${status} instead of opening a WebSocket`,
   faultRestarting: 'the gateway restarts',
   faultRevoked: 'this device was removed, or its token was replaced',

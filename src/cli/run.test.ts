@@ -4,6 +4,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeCliOptions, fakeCli, Refuse, scriptedGateway } from '../../test/support/fake-cli-env.ts';
+import type { OpenSocket } from '../client/socket.ts';
 import { forProfile } from './format/fix.ts';
 import { width } from './format/text.ts';
 import { summaries } from './help-zh.ts';
@@ -253,6 +254,37 @@ describe('CL-26 CL-30 errors', () => {
     const { error } = t.json() as { error: { code: string; fix: string } };
     expect(error.code).toBe(code);
     expect(error.fix).toContain(fix);
+  });
+
+  test.each([
+    [{ errno: 'ECONNREFUSED' }, 'nothing listens on 127.0.0.1:28789', 'ssh -N -L 28789:127.0.0.1:18789 user@host'],
+    [{ errno: 'ECONNRESET' }, '127.0.0.1:28789 hung up at once', "On the gateway's machine: openclaw gateway status"],
+    [{ errno: 'HPE_INVALID_CONSTANT' }, 'it does not speak HTTP', 'Another program holds port 28789'],
+    [{ httpStatus: 404 }, 'answered HTTP 404', 'Another program holds port 28789'],
+  ])('CL-26 %j in words, with the fix for that port', async (close, said, fix) => {
+    const openSocket: OpenSocket = (_endpoint, events) => {
+      queueMicrotask(() => events.closed({ code: 1006, reason: '', error: 'as the system says it', ...close }));
+      return { send: () => {}, close: () => {}, bufferedAmount: 0 };
+    };
+    const t = cli({ openSocket });
+    expect(await t.run('health', '--url', 'ws://127.0.0.1:28789', '--token', 'x', '--json')).toBe(3);
+    const { error } = t.json() as { error: { code: string; message: string; fix: string } };
+    expect(error).toMatchObject({ code: 'GATEWAY_UNREACHABLE', message: expect.stringContaining(said), fix: expect.stringContaining(fix) });
+    expect(error.message).not.toContain('as the system says it');
+  });
+
+  test.each([
+    [{ errno: 'EPROTO' }, 'does not speak TLS', 'ws://127.0.0.1:28789'],
+    [{ errno: 'DEPTH_ZERO_SELF_SIGNED_CERT' }, 'is not trusted', 'gateway.remote.tlsFingerprint'],
+  ])('CL-26 TLS: %j', async (close, said, fix) => {
+    const openSocket: OpenSocket = (_endpoint, events) => {
+      queueMicrotask(() => events.closed({ code: 1006, reason: '', error: 'self-signed certificate', ...close }));
+      return { send: () => {}, close: () => {}, bufferedAmount: 0 };
+    };
+    const t = cli({ openSocket });
+    expect(await t.run('health', '--url', 'wss://127.0.0.1:28789', '--token', 'x')).toBe(3);
+    expect(t.err()).toContain(said);
+    expect(t.err()).toContain(fix);
   });
 
   test('CL-26 which gateway was meant, and why that one, stands below', async () => {
