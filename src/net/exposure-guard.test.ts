@@ -52,7 +52,7 @@ describe('NET-14 M24 a non-loopback bind needs a configured secret', () => {
     ]) {
       expect(refusal?.message).toContain(part);
     }
-    expect(refusal?.fix).toBe("OPENCLAW_GATEWAY_TOKEN='fresh-token'");
+    expect(refusal?.fix).toBe('openclaw config set gateway.auth.token -   (and paste there: fresh-token)');
   });
 });
 

@@ -121,7 +121,10 @@ function secret(facts: ExposureFacts): ExposureRefusal[] {
   const value = kind === 'password' ? password : token;
   const path = `gateway.auth.${kind}`;
   const env = kind === 'password' ? 'OPENCLAW_GATEWAY_PASSWORD' : 'OPENCLAW_GATEWAY_TOKEN';
-  const fix = (): string => `${env}='${generate(kind)}'`;
+  // Asked for by a prompt: as an argument it would stay in the shell's history.
+  const give = (): string => `openclaw config set ${path} -   (and paste there: ${generate(kind)})`;
+  // The variable beats the file, so it mends a weak value wherever that came from.
+  const replace = (): string => `${env}='${generate(kind)}' openclaw gateway`;
 
   if (!isSet(value)) {
     if (mode === 'password') {
@@ -129,7 +132,7 @@ function secret(facts: ExposureFacts): ExposureRefusal[] {
         {
           code: 'AUTH_PASSWORD_MISSING',
           message: `gateway.auth.mode is "password" but there is none: set ${env} (preferred) or ${path}`,
-          fix: fix(),
+          fix: give(),
           path,
         },
       ];
@@ -140,7 +143,7 @@ function secret(facts: ExposureFacts): ExposureRefusal[] {
       {
         code: 'BIND_NEEDS_SECRET',
         message: `${exposedBy(facts)} lets other machines in: set a token (OPENCLAW_GATEWAY_TOKEN or gateway.auth.token) or a password (OPENCLAW_GATEWAY_PASSWORD or gateway.auth.password)`,
-        fix: fix(),
+        fix: give(),
         path,
       },
     ];
@@ -152,7 +155,7 @@ function secret(facts: ExposureFacts): ExposureRefusal[] {
     {
       code: 'AUTH_SECRET_WEAK',
       message: `the gateway ${kind} ${WEAKNESS[strength](kind)}, and ${way} lets other machines try it`,
-      fix: fix(),
+      fix: replace(),
       path,
     },
   ];
