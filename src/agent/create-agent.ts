@@ -1,5 +1,5 @@
 import type { Cancel } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
+import { messageOf, UserError } from '../lib/errors.ts';
 import type { WireError } from '../protocol/errors.ts';
 import type {
   AbortOutcome,
@@ -198,7 +198,11 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
         });
       }
     } catch (thrown) {
-      outcome = failedOutcome(`The run could not be begun: ${messageOf(thrown)}`);
+      log.error('a run could not be begun', { runId: run.runId, cause: messageOf(thrown) });
+      // Words of ours are for people; those of a bug (a path, a module) are for the log.
+      outcome = failedOutcome(
+        thrown instanceof UserError ? thrown.message : 'The run could not be begun. The cause is in the log: openclaw logs',
+      );
     } finally {
       cancel();
     }

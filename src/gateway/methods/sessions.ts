@@ -73,6 +73,9 @@ export function sessionHandlers(agent: Agent, clock: Clock) {
     'sessions.patch': async (params: ParamsOf<typeof wire.sessionsPatch>, call) => {
       const key = sessionOf(agent, params.key, params.agentId);
       if (isRefusal(key)) return key;
+      // The panel marks what it shows as read at every load; nothing is ever unread here, so that is true already.
+      const session = params.model === undefined && params.unread === false ? agent.session(key) : undefined;
+      if (session !== undefined) return sessionPatchResult(call.protocol, session, modelDefaults(agent));
       // Saying yes to a change that is not made would be worse than saying no.
       if (params.model === undefined) return refuse('INVALID_REQUEST', 'invalid sessions.patch params: this version changes model alone');
       const changed = await agent.setSessionModel(key, params.model);

@@ -48,7 +48,7 @@ export const sessionsPatch = defineMethod<Record<string, unknown>>()({
   name: 'sessions.patch',
   scope: 'operator.admin',
   effect: 'write',
-  params: z.object({ key: sessionKey, agentId, model: z.optional(z.nullable(z.string().check(z.maxLength(256)))) }),
+  params: z.object({ key: sessionKey, agentId, unread: flag, model: z.optional(z.nullable(z.string().check(z.maxLength(256)))) }),
 });
 /** Wishes of one connection about events: `sessions.changed` and `session.message` go only to who asked. */
 export const sessionsSubscribe = defineMethod<{ subscribed: boolean }>()({
