@@ -65,11 +65,9 @@ const self = (dir: Dir): string => (procFds ? `/proc/self/fd/${dir.handle.fd}` :
  */
 export async function openWorkspace(root: string, protectedPaths: readonly string[]): Promise<Result<Workspace, Refused>> {
   try {
-    await fs.promises.mkdir(root, { recursive: true, mode: 0o700 });
     // The workspace itself may be a link of its owner; from here on nothing is.
-    const real = await fs.promises.realpath(root);
+    const [real, guarded] = await Promise.all([realRoot(root), identities(protectedPaths)]);
     const handle = await open(real, constants.O_RDONLY | DIRECTORY);
-    const guarded = await identities(protectedPaths);
     const dir = { handle, path: real };
     if (guarded.has(identity(await handle.stat()))) {
       await handle.close();
@@ -78,6 +76,17 @@ export async function openWorkspace(root: string, protectedPaths: readonly strin
     return ok(workspaceOver(dir, root, guarded));
   } catch (thrown) {
     return err(`The workspace ${root} cannot be opened (${codeOf(thrown)}).`);
+  }
+}
+
+/** Where the root really is; it is made where there is none. */
+async function realRoot(root: string): Promise<string> {
+  try {
+    return await fs.promises.realpath(root);
+  } catch (thrown) {
+    if (codeOf(thrown) !== 'ENOENT') throw thrown;
+    await fs.promises.mkdir(root, { recursive: true, mode: 0o700 });
+    return fs.promises.realpath(root);
   }
 }
 
