@@ -100,15 +100,19 @@ function lateBuiltins(file: string, names: readonly string[]): Plugin {
   };
 }
 
-/** Chunks first, the entry by a rename at the end: whoever starts meanwhile gets the old build or the new one, whole. */
+/** Chunks first, the entry at the end, each by a rename: whoever starts meanwhile gets the old build or the new one, whole. */
 function write(files: readonly { name: string; text: string }[], build: { version: string; buildId: string }): void {
   const before = previousFiles();
   mkdirSync(path.join(DIST, 'chunks'), { recursive: true });
   const entry = files.find((file) => file.name === 'cli.cjs');
   if (entry === undefined) throw new Error('the bundle has no cli.cjs');
-  for (const file of files) if (file !== entry) writeFileSync(path.join(DIST, file.name), file.text);
-  writeFileSync(path.join(DIST, 'cli.cjs.new'), entry.text);
-  renameSync(path.join(DIST, 'cli.cjs.new'), path.join(DIST, 'cli.cjs'));
+  const put = (file: { name: string; text: string }): void => {
+    const temporary = path.join(DIST, `${file.name}.${process.pid}.new`);
+    writeFileSync(temporary, file.text);
+    renameSync(temporary, path.join(DIST, file.name));
+  };
+  for (const file of files) if (file !== entry) put(file);
+  put(entry);
 
   const names = files.map((file) => file.name);
   const keep = new Set([...names, ...before, MANIFEST]);
