@@ -38,7 +38,7 @@ export function gatewayFacts(ports: StatusPorts, scopes: readonly Scope[]): Json
     bind: gateway.bind,
     listen: state as unknown as JsonObject,
     authMode: ports.policy.current().mode,
-    exposure: { tailscale: exposure(gateway.tailscale.mode) },
+    exposure: { tailscale: exposure(gateway.tailscale.mode, state.state === 'active' ? state.port : gateway.port) },
     store: store as unknown as JsonObject,
     model: model === undefined ? null : { provider: model.provider, id: model.id, source: model.source },
     activeRuns: ports.agent.activeRuns(),
@@ -54,13 +54,13 @@ export function gatewayFacts(ports: StatusPorts, scopes: readonly Scope[]): Json
 }
 
 /** This version does not drive Tailscale; it says so where it was asked to. */
-const exposure = (mode: 'off' | 'serve' | 'funnel'): JsonObject =>
+const exposure = (mode: 'off' | 'serve' | 'funnel', port: number): JsonObject =>
   mode === 'off'
     ? { state: 'off' }
     : {
         state: 'failed',
         why: `this version does not set up Tailscale ${mode === 'serve' ? 'Serve' : 'Funnel'} by itself`,
-        fix: `tailscale ${mode} --bg 18789`,
+        fix: `tailscale ${mode} --bg ${port}`,
       };
 
 /** Paired nodes as `node.list` shows them. */
