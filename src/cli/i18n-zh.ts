@@ -163,7 +163,7 @@ export const zh: Messages = {
   manySuchIds: (id) => `以 ${id} 开头的不止一个`,
   approved: (name, scopes) => `已批准 ${name}${scopes === '' ? '' : `（${scopes}）`}。它下次尝试时即可进入。`,
   nothingWaits: '没有等待批准的设备',
-  fixKnock: '在另一台机器上：openclaw health   （它的请求会等待五分钟）',
+  fixKnock: '在另一台机器上：openclaw chat   （它的请求会等待五分钟）',
   manyWait: (n) => `有 ${n} 个设备等待批准：请指明是哪一个`,
   whichRequest: '哪一个请求？',
   whichDevice: '哪一个设备？',

@@ -166,7 +166,7 @@ export const en = {
   manySuchIds: (id: string) => `more than one begins with ${id}`,
   approved: (name: string, scopes: string) => `Approved ${name}${scopes === '' ? '' : ` (${scopes})`}. It is in with its next try.`,
   nothingWaits: 'no device waits for approval',
-  fixKnock: 'On the other machine: openclaw health   (its request waits five minutes)',
+  fixKnock: 'On the other machine: openclaw chat   (its request waits five minutes)',
   manyWait: (n: number) => `${n} devices wait for approval: say which one`,
   whichRequest: 'which request?',
   whichDevice: 'which device?',

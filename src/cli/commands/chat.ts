@@ -1,3 +1,4 @@
+import { refusalCode } from '../../client/fault.ts';
 import { UserError } from '../../lib/errors.ts';
 import { isRecord } from '../../lib/json.ts';
 import { Conversation, type Ending, type View } from '../chat/conversation.ts';
@@ -218,9 +219,13 @@ async function attempt(view: View, task: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Says when the connection is lost and when it is back, with what was missed. */
+/** How often a device that waits for approval knocks. Its request stays the same. */
+const KNOCK_MS = 2_000;
+
+/** Says when the connection is lost and when it is back, with what was missed. Where an approval is all that is missing, goes on by itself. */
 function watchConnection({ env, out }: Context, via: Gateway, talk: Conversation, view: View): void {
   let wasLost = false;
+  let told = '';
   via.client.onState((state) => {
     if (state.kind === 'waiting' && !wasLost) {
       wasLost = true;
@@ -229,9 +234,13 @@ function watchConnection({ env, out }: Context, via: Gateway, talk: Conversation
       );
     } else if (state.kind === 'paused') {
       const { message, fix } = faultError(state.why, via.target, out.text);
-      view.problem(message, fix);
+      if (`${message} ${fix}` !== told) view.problem(message, fix);
+      told = `${message} ${fix}`;
+      if (refusalCode(state.why) === 'PAIRING_REQUIRED') env.clock.after(KNOCK_MS, () => void via.client.connect());
+      wasLost = true;
     } else if (state.kind === 'open' && wasLost) {
       wasLost = false;
+      told = '';
       void talk.resume().then((missed) => view.notice(out.text.chatBack(missed)));
     }
   });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeCliOptions, fakeCli, Refuse, type Script, scriptedGateway } from '../../../test/support/fake-cli-env.ts';
+import { manualClock } from '../../../test/support/manual-clock.ts';
 import { until } from '../../../test/support/until.ts';
 import type { TryPlan, TryProgress } from '../../protocol/methods/local.ts';
 
@@ -246,6 +247,52 @@ describe('CL-43 chat in a pipe', () => {
     expect(t.out()).toBe('');
     expect(t.err()).toContain('401 wrong key');
   });
+});
+
+test('CL-35 a chat whose device has to be approved again waits for it, says when it was declined, and goes on by itself', async () => {
+  writeFileSync(
+    join(dir, 'openclaw.json'),
+    '{ gateway: { mode: "remote", remote: { url: "ws://127.0.0.1:1", token: "a-token-of-24-characters" } } }',
+    {
+      mode: 0o600,
+    },
+  );
+  const clock = manualClock();
+  const waits = (requestId: string, more = {}) =>
+    new Refuse({ code: 'NOT_PAIRED', message: 'pairing required', details: { code: 'PAIRING_REQUIRED', requestId, ...more } });
+  const hello = { type: 'hello-ok', protocol: 4 };
+  const answers: unknown[] = [hello, waits('r-1'), waits('r-1'), waits('r-2', { previousRequest: 'rejected' }), hello];
+  const sent: unknown[] = [];
+  const { gateway, t } = here(
+    {
+      connect: () => answers.shift() ?? hello,
+      'agents.list': { defaultId: 'main', mainKey: 'main' },
+      'chat.history': { messages: [] },
+      'models.list': { models: [] },
+      status: {},
+      'chat.send': (params: unknown) => {
+        sent.push(params);
+        return { runId: 'r', status: 'started' };
+      },
+    },
+    { isTTY: true, clock },
+  );
+  const count = (text: string): number => t.out().split(text).length - 1;
+  const ended = t.run('chat', '--no-color');
+  await until(() => t.out().includes('› \r'));
+  gateway.cut();
+  await until(() => t.out().includes('connection lost'));
+  t.type('hi\r');
+  await until(async () => {
+    await clock.advance(500);
+    return t.out().includes('reconnected');
+  });
+  expect(count('openclaw devices approve r-1')).toBe(1);
+  expect(count('its last request was declined')).toBe(1);
+  await until(() => sent.length > 0);
+  expect(sent).toHaveLength(1);
+  t.type('\u0004');
+  expect(await ended).toBe(0);
 });
 
 describe('CL-44 models', () => {
