@@ -107,7 +107,7 @@ export class Output {
 }
 
 /** A label before what it is about: a full-width colon brings its own space. */
-const lead = (painted: string, label: string): string => (label.endsWith('：') ? painted : `${painted} `);
+export const lead = (painted: string, label: string): string => (label.endsWith('：') ? painted : `${painted} `);
 
 /** A failure on the way to a gateway, with the lines that say which gateway was meant. */
 export class GatewayError extends UserError {

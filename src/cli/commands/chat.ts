@@ -13,6 +13,7 @@ import { oneLine, printable } from '../format/text.ts';
 import { count } from '../format/values.ts';
 import { type Gateway, MANAGE, openGateway, USE, withGateway } from '../gateway.ts';
 import type { Messages } from '../i18n.ts';
+import { lead } from '../output.ts';
 import { number, record, records, text } from '../read-json.ts';
 import { usage } from '../usage.ts';
 
@@ -54,7 +55,7 @@ export const run: Run = async (context) => {
       busy: () => {},
       notice: stderr,
       problem: (message, fix) => {
-        stderr(`${out.text.error} ${message}`);
+        stderr(`${lead(out.text.error, out.text.error)}${message}`);
         if (fix !== undefined) stderr(out.todo(out.text.fix, fix, '  '));
       },
     };
@@ -107,8 +108,9 @@ export const run: Run = async (context) => {
       busy: (isBusy) => screen.busy(isBusy ? paint.dim('…') : ''),
       notice: (body) => screen.print(body, paint.dim),
       problem: (message, fix) => {
-        screen.print(`${t.error} ${message}`, (row, n) => (n === 0 ? row.replace(t.error, paint.red(t.error)) : row));
-        if (fix !== undefined) screen.print(`  ${t.fix} ${fix}`, (row, n) => (n === 0 ? row.replace(t.fix, paint.bold(t.fix)) : row));
+        screen.print(`${lead(t.error, t.error)}${message}`, (row, n) => (n === 0 ? row.replace(t.error, paint.red(t.error)) : row));
+        if (fix !== undefined)
+          screen.print(`  ${lead(t.fix, t.fix)}${fix}`, (row, n) => (n === 0 ? row.replace(t.fix, paint.bold(t.fix)) : row));
       },
     };
     const said = (body: string): void => screen.print(`\n› ${body}`, (row) => (row === '' ? '' : paint.cyan(row)));
