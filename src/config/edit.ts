@@ -79,7 +79,7 @@ export function editConfig(
     return err(
       new EditError('CONFIG_EDIT', `${at} ${message}.`, {
         path: at,
-        fix: code === 'EDIT_ABSENT' ? 'openclaw config get shows what there is' : 'openclaw config file prints the path of the file',
+        fix: code === 'EDIT_ABSENT' ? 'openclaw config get' : 'openclaw config file',
       }),
     );
   });

@@ -499,11 +499,30 @@ describe('CL-47 logs', () => {
 });
 
 describe('CL-48 stop and restart', () => {
-  test('CL-48 go to the admin socket alone', async () => {
-    const { gateway, t } = here({ 'gateway.stop': { ok: true, pid: 42 } });
+  /** Of no process. */
+  const PID = 0x3fff_fff0;
+  const going = (method: string) => {
+    const found = here({
+      health: { ok: true },
+      [method]: () => {
+        setImmediate(() => setImmediate(() => found.gateway.cut()));
+        return { ok: true, pid: PID };
+      },
+    });
+    return found;
+  };
+
+  test('CL-48 go to the admin socket alone, and end when it is done', async () => {
+    const { gateway, t } = going('gateway.stop');
     expect(await t.run('gateway', 'stop', '--json')).toBe(0);
-    expect(t.json()).toMatchObject({ action: 'stop', pid: 42 });
+    expect(t.json()).toMatchObject({ action: 'stop', pid: PID });
     expect(gateway.asked.map(({ door }) => door)).toEqual(['admin']);
+  });
+
+  test('CL-48 a restart waits until the new one answers', async () => {
+    const { t } = going('gateway.restart');
+    expect(await t.run('gateway', 'restart')).toBe(0);
+    expect(t.out()).toMatch(/restarting \(PID \d+\)\nIt is back, ready after/);
   });
 
   test('CL-48 without our own gateway they touch nothing, whoever listens on the port', async () => {

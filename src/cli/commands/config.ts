@@ -30,7 +30,10 @@ export const get: Run = async (context) => {
   const found = getPath(config, path);
   if (!found.ok) throw usage(found.error, 'openclaw config get gateway.port');
   if (found.value === undefined) {
-    throw new UserError('CONFIG_UNSET', out.text.configUnset(path), { fix: `openclaw config set ${path} <value>`, path });
+    throw new UserError('CONFIG_UNSET', out.text.configUnset(path), {
+      fix: `openclaw config set ${path} ${isSecretPath(path) ? '-' : '<value>'}`,
+      path,
+    });
   }
   const { shown, source, sensitive, doc } = found.value;
   out.result({ path, value: shown, source, sensitive, ...(doc === undefined ? {} : { doc }) });

@@ -2,14 +2,11 @@ import { readSecretFile } from '../../config/secrets.ts';
 import { UserError } from '../../lib/errors.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
-import { EXIT } from '../exit-codes.ts';
 import { tryOpen } from '../gateway.ts';
 import { adminTarget } from '../target.ts';
 import { usage } from '../usage.ts';
 
 const MAX_PASSWORD_BYTES = 4096;
-/** Running answers end first (30 s), then the store closes. */
-const STOP_DEADLINE_MS = 45_000;
 
 /** `openclaw gateway`: runs the gateway in this terminal until it is told to stop. Flags beat environment and config. */
 export const run: Run = async (context) => {
@@ -80,46 +77,10 @@ async function passwordOf({ flags, out }: Context): Promise<string | undefined> 
 
 /** `--force`: the gateway that answers on this state dir's admin socket is ours, and only that one is asked to stop. */
 async function stopOwn(context: Context): Promise<void> {
-  const { out, env } = context;
   const target = await adminTarget(context);
   if (target === undefined) return;
   const opened = await tryOpen(context, { scopes: [], device: 'have', only: target });
   if (!opened.ok) return;
-  const { client } = opened.value;
-  const gone = new Promise<boolean>((resolve) => {
-    env.clock.after(STOP_DEADLINE_MS, () => resolve(false));
-    client.onState(({ kind }) => {
-      if (kind !== 'open') resolve(true);
-    });
-  });
-  const answer = await client.request('gateway.stop', {}, { timeoutMs: 10_000 });
-  const pid = answer.ok ? answer.value.pid : undefined;
-  out.note(`stopping the running gateway${pid === undefined ? '' : ` (PID ${pid})`} …`);
-  const keep = env.keepAlive();
-  const isGone = (await gone) && (pid === undefined || (await exited(context, pid)));
-  keep();
-  client.close();
-  if (isGone) return;
-  throw new UserError(
-    'GATEWAY_STILL_RUNNING',
-    `the running gateway${pid === undefined ? '' : ` (PID ${pid})`} did not stop within ${STOP_DEADLINE_MS / 1000} s.`,
-    {
-      fix: 'openclaw gateway status',
-      exitCode: EXIT.failure,
-    },
-  );
-}
-
-/** Waits until a process is gone, asking only (signal 0). */
-async function exited({ env }: Context, pid: number): Promise<boolean> {
-  const end = env.clock.monotonic() + STOP_DEADLINE_MS;
-  while (env.clock.monotonic() < end) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return true;
-    }
-    await new Promise<void>((resolve) => env.clock.after(50, resolve));
-  }
-  return false;
+  const { stopAndWait } = await import('./gateway-control.ts');
+  await stopAndWait(context, opened.value, (text) => context.out.note(text));
 }
