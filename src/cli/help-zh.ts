@@ -14,7 +14,7 @@ export const summaries: Readonly<Record<string, string>> = {
     '共享令牌（会出现在进程列表里：最好用 OPENCLAW_GATEWAY_TOKEN）',
   'Shared password (visible too: prefer --password-file)': '共享密码（同样可见：最好用 --password-file）',
   'Read the password from a file of mode 0600': '从权限为 0600 的文件读取密码',
-  'Expose through Tailscale': '通过 Tailscale 开放',
+  'Expose through Tailscale (checked; set up by a later version)': '通过 Tailscale 开放（会检查；由以后的版本设置）',
   'Take the Tailscale route back on exit': '退出时收回 Tailscale 路由',
   'Accepted; a gateway starts without a config file anyway': '可以写，但没有作用：没有配置文件网关也能启动',
   'Stop the running gateway of this state dir first, if it is proven ours': '先停止此状态目录正在运行的网关（仅当确认属于我们）',

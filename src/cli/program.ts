@@ -35,7 +35,12 @@ export const COMMANDS: readonly CommandSpec[] = [
       { name: 'token', value: '<token>', summary: 'Shared token (visible in the process list: prefer OPENCLAW_GATEWAY_TOKEN)' },
       { name: 'password', value: '<password>', summary: 'Shared password (visible too: prefer --password-file)' },
       { name: 'password-file', value: '<path>', summary: 'Read the password from a file of mode 0600' },
-      { name: 'tailscale', value: '<mode>', choices: ['off', 'serve', 'funnel'], summary: 'Expose through Tailscale' },
+      {
+        name: 'tailscale',
+        value: '<mode>',
+        choices: ['off', 'serve', 'funnel'],
+        summary: 'Expose through Tailscale (checked; set up by a later version)',
+      },
       { name: 'tailscale-reset-on-exit', summary: 'Take the Tailscale route back on exit' },
       { name: 'allow-unconfigured', summary: 'Accepted; a gateway starts without a config file anyway' },
       { name: 'force', summary: 'Stop the running gateway of this state dir first, if it is proven ours' },
@@ -48,7 +53,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       quiet('raw-stream-path', '<path>'),
       quiet('reset'),
     ],
-    examples: ['openclaw gateway', 'openclaw gateway --port 28789', 'openclaw gateway --tailscale serve'],
+    examples: ['openclaw gateway', 'openclaw gateway --port 28789'],
     load: async () => (await import('./commands/gateway-run.ts')).run,
   },
   {

@@ -52,6 +52,11 @@ describe('a change of the config', () => {
   });
 });
 
+test('NET-25 a Tailscale mode is told to do nothing yet', async () => {
+  using t = await setUp(config(FIRST, { tailscale: { mode: 'serve' } }));
+  expect(t.settings.warnings).toEqual([expect.stringContaining('gateway.tailscale.mode is "serve", and this version sets nothing up')]);
+});
+
 test('CF-36 what may not start is not read as settings at all', async () => {
   using state = stateDir('{ gateway: { mode: "remote", remote: { url: "ws://127.0.0.1:1" } } }');
   await expect(Settings.read({ paths: state.paths, env: state.env, flags: NO_FLAGS })).rejects.toMatchObject({

@@ -68,6 +68,7 @@ export class Settings {
   get warnings(): readonly string[] {
     return [
       ...this.#snapshot.warnings.map(({ path, message }) => `config: ${path} ${message}`),
+      ...tailscaleWarning(this.#snapshot),
       ...this.#auth.warnings,
       ...this.#agent.warnings,
       ...this.#facts.origins.warnings.map(({ message }) => message),
@@ -130,6 +131,14 @@ export class Settings {
     return true;
   }
 }
+
+/** A setting that is taken and does nothing is told, or its owner believes to be reachable. */
+const tailscaleWarning = ({ config: { gateway } }: ConfigSnapshot): string[] =>
+  gateway.tailscale.mode === 'off'
+    ? []
+    : [
+        `gateway.tailscale.mode is "${gateway.tailscale.mode}", and this version sets nothing up at Tailscale: the gateway is reached on this machine, and from others through ssh -N -L ${gateway.port}:127.0.0.1:${gateway.port} user@host`,
+      ];
 
 const load = ({ paths, env, flags }: SettingsPorts, generation: number): Promise<Result<ConfigSnapshot, ConfigProblem>> =>
   loadConfig({ paths, env, flags: flags.config, generation });
