@@ -121,6 +121,18 @@ test('CL-51 what works is not broken: no model and waiting devices are hints, ex
   expect(states(t.json())).toMatchObject({ model: 'warn', devices: 'warn' });
 });
 
+test('CL-50 what was asked for and is not there, and what the door noticed, are hops of their own', async () => {
+  socketFile();
+  const note = { path: 'gateway.trustedProxies', message: 'a forwarder that nobody listed: 192.0.2.1' };
+  const exposure = { tailscale: { state: 'failed', why: 'not in this version', fix: 'tailscale serve --bg 18789' } };
+  const gateway = scriptedGateway({ ...answers, status: { gateway: { exposure, warnings: [note] } } });
+  const t = terminal({ openSocket: gateway.openSocket });
+  expect(await t.run('status', '--json')).toBe(0);
+  const { hops } = t.json() as unknown as Hops;
+  expect(hops.find(({ id }) => id === 'exposure')).toMatchObject({ state: 'warn', fix: 'tailscale serve --bg 18789' });
+  expect(hops.find(({ id }) => id === 'notes')).toMatchObject({ state: 'warn', detail: note.message });
+});
+
 test('CL-50 no secret in any line', async () => {
   for (const argv of [['status'], ['status', '--deep'], ['status', '--all'], ['status', '--all', '--json'], ['gateway', 'status']]) {
     const t = terminal({ openSocket: scriptedGateway(answers).openSocket });

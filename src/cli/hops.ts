@@ -23,6 +23,8 @@ export type HopId =
   | 'auth'
   | 'scopes'
   | 'gateway'
+  | 'exposure'
+  | 'notes'
   | 'model'
   | 'sessions'
   | 'presence'
@@ -67,6 +69,8 @@ export const hopLabel = (id: HopId, t: Messages): string =>
     auth: t.hopAuth,
     scopes: t.hopScopes,
     gateway: t.hopGateway,
+    exposure: t.hopExposure,
+    notes: t.hopNotes,
     model: t.hopModel,
     sessions: t.hopSessions,
     presence: t.hopPresence,
@@ -274,8 +278,8 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       method: 'health' | 'status' | 'system-presence' | 'device.pair.list' | 'models.list',
       params?: Record<string, unknown>,
     ) => {
-      // Who waits for approval is the owner's to see: asked through the admin socket where there is one.
-      const { client } = method === 'device.pair.list' ? (local ?? via) : via;
+      // Who waits for approval and what the door noticed are the owner's to see: asked through the admin socket where there is one.
+      const { client } = method === 'device.pair.list' || method === 'status' ? (local ?? via) : via;
       const answer = await client.call(method, params, { timeoutMs: options.timeoutMs });
       return { answer, ms: since(start) };
     };
@@ -298,6 +302,7 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       return;
     }
     hops.push(gatewayHop(health.answer.value, answers.status, health.ms, clock.now(), t));
+    hops.push(...exposureHops(answers.status), ...noteHops(answers.status, await ownWarnings(context), t));
     hops.push(modelHop(answers.models, answers.status, t, via.target.mode === 'remote'));
     hops.push(sessionsHop(answers.health, answers.status, clock.now(), t));
     if (presence?.answer.ok) hops.push({ id: 'presence', state: 'ok', detail: presenceText(answers.presence) });
@@ -346,6 +351,34 @@ function gatewayHop(health: unknown, status: unknown, ms: number, now: number, t
     ms,
     ...(isFine ? {} : { fix: 'openclaw logs' }),
   };
+}
+
+/** Each way in from outside that was asked for, with its state; none where none was. */
+function exposureHops(status: unknown): Hop[] {
+  return Object.entries(record(record(record(status)['gateway'])['exposure'])).flatMap(([name, value]): Hop[] => {
+    const { state, why, fix } = record(value);
+    if (state === 'off' || typeof state !== 'string') return [];
+    const detail = oneLine(`${name} ${state}${text(why) === undefined ? '' : `: ${text(why)}`}`, 200);
+    const mend = text(fix);
+    return [
+      { id: 'exposure', state: state === 'active' ? 'ok' : 'warn', detail, ...(mend === undefined ? {} : { fix: oneLine(mend, 200) }) },
+    ];
+  });
+}
+
+/** What the first hop has said about the file here. */
+async function ownWarnings({ config }: Context): Promise<ReadonlySet<string>> {
+  const loaded = await config();
+  return new Set((loaded.ok ? loaded.value : loaded.error).warnings.map(({ message }) => message));
+}
+
+/** What the gateway noticed about how callers arrive. */
+function noteHops(status: unknown, told: ReadonlySet<string>, t: Messages): Hop[] {
+  const notes = records(record(record(status)['gateway'])['warnings']).filter(({ message }) => !told.has(text(message) ?? ''));
+  const [first] = notes;
+  if (first === undefined) return [];
+  const more = notes.length > 1 ? ` (${t.andMore(notes.length - 1)})` : '';
+  return [{ id: 'notes', state: 'warn', detail: `${oneLine(text(first['message']) ?? '', 300)}${more}` }];
 }
 
 function modelHop(models: unknown, status: unknown, t: Messages, isElsewhere: boolean): Hop {

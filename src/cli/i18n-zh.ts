@@ -34,6 +34,8 @@ export const zh: Messages = {
   hopAuth: '认证',
   hopScopes: '权限',
   hopGateway: '网关',
+  hopExposure: '对外开放',
+  hopNotes: '提示',
   hopModel: '模型',
   hopSessions: '会话',
   hopPresence: '在线',

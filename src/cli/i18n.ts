@@ -35,6 +35,8 @@ export const en = {
   hopAuth: 'Auth',
   hopScopes: 'Scopes',
   hopGateway: 'Gateway',
+  hopExposure: 'Exposure',
+  hopNotes: 'Note',
   hopModel: 'Model',
   hopSessions: 'Sessions',
   hopPresence: 'Connected',
