@@ -8,11 +8,12 @@ import { type BenchOptions, type Row, ratioRow, valueRow } from './row.ts';
 import { WireClient, type WireOptions } from './wire-client.ts';
 
 /** The first ones grow heap and tables, which then stay. */
-const WARM = 500;
+const WARM = 1_000;
 const SETTLE_MS = 5_000;
 
 export async function run({ quick }: BenchOptions): Promise<Row[]> {
-  const counts = quick ? [1_000] : [1_000, 5_000, 10_000];
+  // On top of the warm ones: the last makes ten thousand.
+  const counts = quick ? [1_000] : [1_000, 5_000, 10_000 - WARM];
   const host = networkAddress() ?? '127.0.0.1';
   const bare = await (async () => {
     await using server = await startBare(host);
@@ -36,7 +37,7 @@ async function weigh(pid: number, port: number, options: WireOptions, counts: re
   const before = rssMiB(pid);
   const weights: { each: number; rss: number }[] = [];
   for (const count of counts) {
-    clients.push(...(await WireClient.crowd(count + WARM - clients.length, port, options)));
+    clients.push(...(await WireClient.crowd(count - (clients.length - WARM), port, options)));
     await pause(SETTLE_MS);
     const rss = rssMiB(pid);
     weights.push({ each: ((rss - before) * 1024) / count, rss });
