@@ -81,6 +81,8 @@ export function writeFileAtomic(file: string, content: string | Uint8Array, opti
  * that try at once exactly one gets true.
  */
 export function createFileAtomic(file: string, content: string | Uint8Array): boolean {
+  // Most often it is there, and then nothing is written: a full disk must not keep a gateway from its own token.
+  if (fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined) return false;
   const temp = tempBeside(file, content);
   try {
     // Unlike rename, link fails where the name is taken.

@@ -64,19 +64,26 @@ export function takeInstanceLock(gatewayDir: string, owner: LockOwner): Result<I
   }
   const held = db;
   const ownerFile = path.join(gatewayDir, OWNER_FILE);
-  const announce = (who: LockOwner): void => writeFileAtomic(ownerFile, `${JSON.stringify(who)}\n`, { isNote: true });
-  try {
-    announce(owner);
-  } catch (thrown) {
-    // A full disk must not keep the gateway from starting; the lock itself stands without the note.
-    fs.rmSync(ownerFile, { force: true });
-    if ((thrown as NodeJS.ErrnoException).code !== 'ENOSPC') {
-      held.close();
-      throw thrown;
+  /** False when the disk is full: that must not keep the gateway from starting, and the lock itself stands without the note. */
+  const announce = (who: LockOwner): boolean => {
+    try {
+      writeFileAtomic(ownerFile, `${JSON.stringify(who)}\n`, { isNote: true });
+      return true;
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== 'ENOSPC') throw thrown;
+      return false;
     }
+  };
+  try {
+    // What is there then is the note of an earlier gateway.
+    if (!announce(owner)) fs.rmSync(ownerFile, { force: true });
+  } catch (thrown) {
+    fs.rmSync(ownerFile, { force: true });
+    held.close();
+    throw thrown;
   }
   return ok({
-    announce,
+    announce: (who) => void announce(who),
     release() {
       if (!held.isOpen) return;
       fs.rmSync(ownerFile, { force: true });

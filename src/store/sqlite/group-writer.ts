@@ -12,6 +12,12 @@ export const MAX_QUEUED = 20_000;
 /** How often a failed database is tried again, ms. */
 export const RETRY_MS = 1000;
 
+/**
+ * What a failed database must be able to take before it counts as well again, bytes. One row fits into space that the log
+ * has already; with a disk that is still full the state would change to and fro.
+ */
+export const RECOVERY_BYTES = 256 * 1024;
+
 /** `read-only`: reads work, writes are refused with `problem` until a try, once a second, succeeds. */
 export type StoreHealth = { readonly state: 'ok' } | { readonly state: 'read-only'; readonly problem: UserError; readonly since: number };
 
@@ -80,14 +86,18 @@ export class GroupWriter {
     return this.#enqueue(work);
   }
 
-  /** One durable write even while `read-only`; success ends that state. Resolves with the ms it took. */
+  /** One durable write even while `read-only`, then of some size; success ends that state. Resolves with the ms it took. */
   async probe(): Promise<number> {
     if (this.#closed) throw closedError(this.#file);
     const began = this.#clock.monotonic();
+    const size = this.#health.state === 'read-only' ? RECOVERY_BYTES : 0;
     await this.#enqueue((tx) =>
       tx
-        .prepare("INSERT INTO store_meta (key, value) VALUES ('probe', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1")
-        .run(this.#clock.now()),
+        .prepare(
+          `INSERT INTO store_meta (key, value) VALUES ('probe', iif(?2 > 0, zeroblob(?2), ?1))
+           ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
+        )
+        .run(this.#clock.now(), size),
     );
     return this.#clock.monotonic() - began;
   }
