@@ -130,7 +130,10 @@ export function providerFailure(thrown: unknown, context: FailureContext, textCa
   }
   if (network !== undefined) {
     return fail('unreachable', `Nothing answers at ${origin} (${NETWORK[network.code ?? ''] ?? 'no connection'}).`, true, {
-      fix: `Start the model server, or set models.providers.${context.provider}.baseUrl to where it runs.`,
+      // A service of somebody else is not started here: what is missing is the way to it.
+      fix: origin.startsWith('https:')
+        ? `Check this machine's way to the internet: curl -sSI ${origin}`
+        : `Start the model server, or set models.providers.${context.provider}.baseUrl to where it runs.`,
     });
   }
   if (isCut(codes)) {
