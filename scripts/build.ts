@@ -4,10 +4,10 @@
  *
  * The output is CommonJS although the source is ESM: an ESM import of ten built-in modules costs 16 ms of a process that
  * lives for 40, `require` costs 4 (docs/adr/0001-one-bundle-and-its-own-node.md). Chunks carry their hash in the name and
- * those of the build before stay, because a gateway that is running has not loaded all of its own yet.
+ * those of earlier builds stay for a while, because a gateway that is running has not loaded all of its own yet.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build, type OutputChunk, type Plugin } from 'rolldown';
 
@@ -15,6 +15,8 @@ const ROOT = path.join(import.meta.dirname, '..');
 const DIST = path.join(ROOT, 'dist');
 const ENTRY = path.join(ROOT, 'src/cli/main.ts');
 const MANIFEST = 'build.json';
+/** How long a gateway may run after newer builds and still find its own chunks. */
+const KEEP_DAYS = 30;
 const LICENCES = 'THIRD-PARTY-LICENSES.txt';
 // As long as the id that replaces it, so that source maps stay true.
 const BUILD_ID = '@build-id-@@';
@@ -102,7 +104,6 @@ function lateBuiltins(file: string, names: readonly string[]): Plugin {
 
 /** Chunks first, the entry at the end, each by a rename: whoever starts meanwhile gets the old build or the new one, whole. */
 function write(files: readonly { name: string; text: string }[], build: { version: string; buildId: string }): void {
-  const before = previousFiles();
   mkdirSync(path.join(DIST, 'chunks'), { recursive: true });
   const entry = files.find((file) => file.name === 'cli.cjs');
   if (entry === undefined) throw new Error('the bundle has no cli.cjs');
@@ -115,20 +116,14 @@ function write(files: readonly { name: string; text: string }[], build: { versio
   put(entry);
 
   const names = files.map((file) => file.name);
-  const keep = new Set([...names, ...before, MANIFEST]);
+  const keep = new Set([...names, MANIFEST]);
+  const old = Date.now() - KEEP_DAYS * 86_400_000;
   for (const file of readdirSync(DIST, { recursive: true, withFileTypes: true })) {
     const full = path.join(file.parentPath, file.name);
-    if (file.isFile() && !keep.has(path.relative(DIST, full).replaceAll('\\', '/'))) rmSync(full);
+    if (!file.isFile() || keep.has(path.relative(DIST, full).replaceAll('\\', '/'))) continue;
+    if (path.basename(file.parentPath) !== 'chunks' || statSync(full).mtimeMs < old) rmSync(full);
   }
   writeFileSync(path.join(DIST, MANIFEST), `${JSON.stringify({ ...build, files: names }, null, 2)}\n`);
-}
-
-function previousFiles(): string[] {
-  try {
-    return (readJson(path.join(DIST, MANIFEST)) as { files: string[] }).files;
-  } catch {
-    return []; // First build, or one that was cut off.
-  }
 }
 
 /** Name, version and licence text of every package that has a module in the bundle. Throws where a package states no licence. */
