@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
+import { messageOf, UserError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { CloseCode } from '../protocol/close.ts';
 import type { ConnectParams, HelloAuth } from '../protocol/connect.ts';
@@ -258,7 +258,8 @@ async function letIn(
   let upgrade: PendingRecord | undefined;
   if (isDevice && proven !== undefined && presented.transport === 'ws') {
     const handout = token === undefined ? wantsToken(visit, decision) : isDue(ports.devices, token, ports.clock.now());
-    if (handout || decision.approve.length > 0) settled = await settle(visit, presented, gathered, decision, proven, handout);
+    if (decision.approve.length > 0) settled = await settle(visit, presented, gathered, decision, proven, handout);
+    else if (handout) settled = await settle(visit, presented, gathered, decision, proven, true).catch(withoutToken);
     else if (token !== undefined) note(visit, gathered);
     if (settled === undefined) return undefined;
     if (decision.approve.length > 0) recordPairing(visit, decision, proven);
@@ -312,6 +313,12 @@ function recordPairing({ ports, ingress }: Visit, { approve }: Decision & { outc
   const detail = approve.map(({ role, scopes }) => `${role}: ${scopes.join(' ') || 'no scopes'}`).join('; ');
   ports.audit.event({ event: 'paired', deviceId, ingress: ingress.kind, address: ingress.address, detail });
 }
+
+/** A known device gets in also where nothing can be written: it goes without a new token, and a full disk can be looked at from afar. */
+const withoutToken = (thrown: unknown): Settled => {
+  if (thrown instanceof UserError && thrown.code.startsWith('STORE_')) return { token: undefined, further: [] };
+  throw thrown;
+};
 
 /** 3.x operators without scopes never got a token; all others who come without one do. */
 const wantsToken = ({ presented }: Visit, decision: Decision & { outcome: 'admit' }): boolean =>

@@ -11,7 +11,7 @@ import { newStateDir, productEnv, runCli, startTestGateway, type TestGateway } f
 import { type ScriptedProvider, startScriptedProvider } from '../support/scripted-provider.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
-import { connect, type Frame, newDevice, type RawClient, type TestDevice } from '../support/wire.ts';
+import { connect, type Frame, newDevice, type RawClient, type TestDevice, tryConnect } from '../support/wire.ts';
 
 let provider: ScriptedProvider;
 beforeAll(async () => {
@@ -242,22 +242,49 @@ describe('two of them', () => {
   });
 });
 
-test('ST-14 a full disk: not ready with the reason, messages refused, what is there can be read; it goes on when space returns', async (ctx) => {
-  using dir = tempDir();
+/** A state dir of 8 MB that can be filled to the last byte. */
+function smallDisk(): { stateDir: string; fill(): void; free(): void; [Symbol.dispose](): void } | undefined {
+  const dir = tempDir();
   const stateDir = path.join(dir.path, 'small');
   mkdirSync(stateDir);
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m,mode=0700', 'tmpfs', stateDir]).status !== 0)
-    ctx.skip('needs root, to mount a tmpfs of 8 MB');
-  try {
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m,mode=0700', 'tmpfs', stateDir]).status !== 0) {
+    dir[Symbol.dispose]();
+    return undefined;
+  }
+  const ballast = path.join(stateDir, 'ballast');
+  return {
+    stateDir,
+    fill() {
+      const fd = openSync(ballast, 'w');
+      expect(() => {
+        for (;;) writeSync(fd, Buffer.alloc(1024));
+      }).toThrow(/ENOSPC/);
+      closeSync(fd);
+    },
+    free: () => rmSync(ballast),
+    [Symbol.dispose]() {
+      spawnSync('umount', [stateDir]);
+      dir[Symbol.dispose]();
+    },
+  };
+}
+const NEEDS_ROOT = 'needs root, to mount a tmpfs of 8 MB';
+
+async function readyz(gateway: TestGateway): Promise<{ status: number; body: Frame }> {
+  const response = await fetch(`${gateway.httpUrl}/readyz`);
+  return { status: response.status, body: await response.json() };
+}
+
+test('ST-14 a full disk: not ready with the reason, messages refused, what is there can be read; it goes on when space returns', async (ctx) => {
+  using disk = smallDisk();
+  if (disk === undefined) return ctx.skip(NEEDS_ROOT);
+  const { stateDir } = disk;
+  {
     const acknowledged: string[] = [];
     const refusals: Frame[] = [];
     {
       await using gateway = await boot({ stateDir });
       const client = await enter(gateway);
-      const readyz = async (): Promise<{ status: number; body: Frame }> => {
-        const response = await fetch(`${gateway.httpUrl}/readyz`);
-        return { status: response.status, body: await response.json() };
-      };
       const say = async (key: string): Promise<boolean> => {
         const res = await client.request('chat.send', { sessionKey: 'main', message: `${key}\nTEST:tokens n=2`, idempotencyKey: key });
         if (res.ok) acknowledged.push(key);
@@ -266,18 +293,13 @@ test('ST-14 a full disk: not ready with the reason, messages refused, what is th
       };
       expect(await say('before')).toBe(true);
       await client.event('chat', ({ runId, state }) => runId === 'before' && state === 'final');
-      expect(await readyz()).toMatchObject({ status: 200, body: { ready: true } });
+      expect(await readyz(gateway)).toMatchObject({ status: 200, body: { ready: true } });
 
       // A long answer is under way when the disk fills.
       await send(client, 'long', 'TEST:tokens n=1000 delay=2', 'long');
       acknowledged.push('long');
       await streaming(client, 'long');
-      const ballast = path.join(stateDir, 'ballast');
-      const fd = openSync(ballast, 'w');
-      expect(() => {
-        for (;;) writeSync(fd, Buffer.alloc(1024));
-      }).toThrow(/ENOSPC/);
-      closeSync(fd);
+      disk.fill();
       for (let i = 0; refusals.length === 0 && i < 2000; i++) await say(`full.${i}`);
       expect(refusals[0]).toMatchObject({
         code: 'UNAVAILABLE',
@@ -285,15 +307,15 @@ test('ST-14 a full disk: not ready with the reason, messages refused, what is th
         message: expect.stringContaining('No space left'),
         details: { code: 'STORE_UNAVAILABLE' },
       });
-      const { status, body } = await readyz();
+      const { status, body } = await readyz(gateway);
       expect(status).toBe(503);
       expect(body).toMatchObject({ ready: false, failing: [expect.stringContaining('No space left')] });
       const { messages } = await client.call('chat.history', { sessionKey: 'main' });
       expect(JSON.stringify(messages)).toContain('before');
       expect((await fetch(`${gateway.httpUrl}/healthz`)).status).toBe(200);
 
-      rmSync(ballast);
-      await until(async () => (await readyz()).status === 200, 5_000);
+      disk.free();
+      await until(async () => (await readyz(gateway)).status === 200, 5_000);
       expect(await say('after')).toBe(true);
       expect(await client.call('agent.wait', { runId: 'after', timeoutMs: 20_000 })).toMatchObject({ status: 'ok' });
       await client[Symbol.asyncDispose]();
@@ -302,7 +324,42 @@ test('ST-14 a full disk: not ready with the reason, messages refused, what is th
     for (const key of acknowledged)
       expect([key, onDisk(stateDir, key).status]).toEqual([key, expect.stringMatching(/^(ok|error|interrupted|queued)$/)]);
     expect(onDisk(stateDir, 'after').status).toBe('ok');
-  } finally {
-    spawnSync('umount', [stateDir]);
+  }
+});
+
+test('ST-14 a start on a full disk: it comes up, says that it cannot write, lets in who is known, and goes on when space returns', async (ctx) => {
+  using disk = smallDisk();
+  if (disk === undefined) return ctx.skip(NEEDS_ROOT);
+  const { stateDir } = disk;
+  const device = newDevice();
+  const waits = 'waits for room\nTEST:tokens n=2';
+  {
+    await using gateway = await boot({ stateDir });
+    const client = await enter(gateway, 4, device);
+    await send(client, 'cut', 'TEST:tokens n=2000 delay=5');
+    await streaming(client, 'cut');
+    await send(client, 'waits', waits);
+    await gateway.kill('SIGKILL');
+  }
+  disk.fill();
+  {
+    await using gateway = await boot({ stateDir });
+    // The first write that has to grow the file fails: that of the run that was cut.
+    await until(async () => (await readyz(gateway)).status === 503);
+    const client = await enter(gateway, 4, device);
+    expect(JSON.stringify(await client.call('chat.history', { sessionKey: 'main' }))).toContain('TEST:tokens n=2000');
+    const stranger = await tryConnect(gateway.url, { device: newDevice(), auth: { token: gateway.token() } });
+    expect(stranger.res.error).toMatchObject({ code: 'UNAVAILABLE', retryable: true, details: { code: 'STORE_UNAVAILABLE' } });
+    disk.free();
+    await until(async () => (await readyz(gateway)).status === 200);
+    await send(client, 'after', 'TEST:tokens n=2', 'other');
+    expect(await client.call('agent.wait', { runId: 'after', timeoutMs: 20_000 })).toMatchObject({ status: 'ok' });
+    // What could not be written is written: nothing is called running that does not run, and nothing was begun that could be begun again.
+    await until(() => onDisk(stateDir, 'cut').status === 'interrupted', 15_000);
+    await until(() => onDisk(stateDir, 'waits').status === 'error', 15_000);
+    const asked = (await provider.chats()).filter(({ messages }) => String(messages.at(-1)?.content).endsWith(waits));
+    expect(asked).toEqual([]);
+    await client[Symbol.asyncDispose]();
+    expect(await gateway.stop()).toEqual({ code: 0, signal: null });
   }
 });

@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
-import { messageOf } from '../../lib/errors.ts';
+import { messageOf, UserError } from '../../lib/errors.ts';
 import type { Json } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
 import type { AssistantPart, RunError, TranscriptMessage, Usage } from '../api.ts';
@@ -118,9 +118,11 @@ class Turn {
     const { active: run, deps, agent } = this;
     const startedAt = deps.clock.now();
     run.startedAt = startedAt;
-    // Not awaited: a crash in between leaves a queued run, which nothing has happened to. Later writes come after it.
-    const marked = deps.store.markRunning(run.runId, startedAt);
-    marked.catch(() => {});
+    // What the disk calls queued is run after a crash: nothing may have happened to it. Written while the rest is prepared.
+    const marked = deps.store.markRunning(run.runId, startedAt).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
     deps.emit(run, { type: 'phase', phase: 'preparing_workspace' });
     const opened = await openWorkspace(agent.workspace, agent.protectedPaths);
     if (opened.ok) this.workspace = opened.value;
@@ -129,6 +131,14 @@ class Turn {
     deps.emit(run, { type: 'phase', phase: 'preparing_context' });
     const candidates = await deps.catalog.candidates(agent, run.request.model ?? deps.store.session(run.sessionKey)?.model);
     const models = await this.models(candidates);
+    const unmarked = await marked;
+    if (unmarked !== undefined) {
+      return this.failed({
+        kind: 'internal',
+        message: `Not begun, because the gateway cannot write it down: ${messageOf(unmarked)}`,
+        ...(unmarked instanceof UserError && unmarked.fix !== undefined && { fix: unmarked.fix }),
+      });
+    }
     if (this.isStopped()) return this.stopped();
     if (candidates.kind === 'missing') {
       deps.emit(run, { type: 'start', startedAt });

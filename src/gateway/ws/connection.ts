@@ -3,7 +3,7 @@ import type { WebSocket } from 'ws';
 import type { Admission, Admitted, Presented, Principal } from '../../auth/admit.ts';
 import type { ConnectionFacts } from '../../auth/facts.ts';
 import type { Cancel, Clock } from '../../lib/clock.ts';
-import { messageOf } from '../../lib/errors.ts';
+import { messageOf, UserError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { CLOSE, closeReason } from '../../protocol/close.ts';
 import { type ConnectParams, connectParams } from '../../protocol/connect.ts';
@@ -189,11 +189,17 @@ export class WsConnection implements Receiver, Pingable {
     this.#state = { at: 'admitting', cancelDeadline: state.cancelDeadline, pooled: state.pooled };
     this.#hello(frame.value, state.facts, state.nonce).catch((thrown: unknown) => {
       this.#ports.log.error('the door failed', { cause: messageOf(thrown) });
-      this.#refuse(
-        frame.value.id,
-        { code: 'UNAVAILABLE', message: 'the gateway could not decide; try again', retryable: true },
-        CLOSE.policy,
-      );
+      // A device that must be written down, and a disk that takes nothing: not the caller's fault, and it passes.
+      const error: WireError =
+        thrown instanceof UserError && thrown.code.startsWith('STORE_')
+          ? {
+              code: 'UNAVAILABLE',
+              message: 'the gateway cannot write to its disk now',
+              details: { code: 'STORE_UNAVAILABLE' },
+              retryable: true,
+            }
+          : { code: 'UNAVAILABLE', message: 'the gateway could not decide; try again', retryable: true };
+      this.#refuse(frame.value.id, error, CLOSE.policy);
     });
   }
 
