@@ -34,7 +34,7 @@ const CONNECT = (url: string, token: string, scopes: readonly string[]) => `(asy
   });
 })()`;
 
-describe.skipIf(missing !== undefined)(`HT in a real browser${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describe.skipIf(missing !== undefined)(`in a real browser${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
   let gateway: TestGateway;
   let page: Page;
   beforeAll(async () => {
@@ -116,7 +116,7 @@ describe.skipIf(missing !== undefined)(`HT in a real browser${missing === undefi
     expect(JSON.stringify(await client.call('sessions.list', {}))).not.toContain('evil');
   });
 
-  test('AU-1 a page of our own origin pairs with its own key, by WebCrypto', async () => {
+  test('AU-41 a page of our own origin pairs with its own key, by WebCrypto', async () => {
     // The page at / runs no scripts; with its policy lifted it stands in for a panel of the same origin.
     await page.bypassPolicy();
     await page.open(`${gateway.httpUrl}/`);

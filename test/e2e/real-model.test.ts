@@ -25,7 +25,7 @@ print("two turns", [m.id for m in client.models.list()])
 `;
 
 /** A real model: the one that `openclaw models try` puts in place. */
-describe.skipIf(missing !== undefined)(`AG a real model, end to end${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describe.skipIf(missing !== undefined)(`a real model, end to end${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
   const stateDir = newStateDir();
   let gateway: TestGateway;
   beforeAll(async () => {
@@ -40,7 +40,7 @@ describe.skipIf(missing !== undefined)(`AG a real model, end to end${missing ===
   const cli = (args: readonly string[], input?: string) => runCli(args, { env: gateway.env(), ...(input !== undefined && { input }) });
   const openai = (): OpenAI => new OpenAI({ baseURL: `${gateway.httpUrl}/v1`, apiKey: gateway.token(), maxRetries: 0 });
 
-  test('AG openclaw agent -m and a two-turn openclaw chat; the history is there after a restart', async () => {
+  test('AG-81 openclaw agent -m and a two-turn openclaw chat; the history is there after a restart', async () => {
     const once = await cli(['agent', '-m', 'Say hello.', '--json']);
     expect(once, once.stderr).toMatchObject({ code: 0 });
     expect(JSON.stringify(JSON.parse(once.stdout))).toContain('smollm2');
@@ -61,7 +61,7 @@ describe.skipIf(missing !== undefined)(`AG a real model, end to end${missing ===
     }));
   };
 
-  test('HT curl, streamed and not', () => {
+  test('HT-41 HT-44 curl, streamed and not', () => {
     const curl = (stream: boolean): string =>
       execFileSync(
         'curl',
@@ -87,7 +87,7 @@ describe.skipIf(missing !== undefined)(`AG a real model, end to end${missing ===
     expect(lines.length).toBeGreaterThan(3);
   });
 
-  test('HT the official openai client for JavaScript holds a two-turn conversation', async () => {
+  test('HT-33 the official openai client for JavaScript holds a two-turn conversation', async () => {
     const messages: OpenAI.ChatCompletionMessageParam[] = [{ role: 'user', content: 'Say hello.' }];
     const first = await openai().chat.completions.create({ model: 'openclaw', messages });
     const answer = first.choices[0]?.message.content ?? '';
@@ -109,12 +109,12 @@ describe.skipIf(missing !== undefined)(`AG a real model, end to end${missing ===
     expect(second.usage?.prompt_tokens ?? 0).toBeGreaterThan(first.usage?.prompt_tokens ?? 0);
   });
 
-  test('HT the official openai client for Python holds a two-turn conversation', () => {
+  test('HT-34 the official openai client for Python holds a two-turn conversation', () => {
     const out = execFileSync(openaiPython(), ['-c', PYTHON_CHAT, `${gateway.httpUrl}/v1`, gateway.token()], { encoding: 'utf8' });
     expect(out).toContain('two turns');
   });
 
-  test('AG an abort reaches the model: the next answer comes at once', async () => {
+  test('AG-83 an abort reaches the model: the next answer comes at once', async () => {
     await using client = await connect(gateway.url, { protocol: 4, device: newDevice(), auth: { token: gateway.token() } });
     const send = (key: string, message: string) =>
       client.call('chat.send', { sessionKey: 'agent:main:abort', message, idempotencyKey: key });
@@ -129,7 +129,7 @@ describe.skipIf(missing !== undefined)(`AG a real model, end to end${missing ===
     await client.event('chat', (p) => p.runId === 'short' && p.state === 'final', 30_000);
   });
 
-  test('AG two clients at once both get their answers', async () => {
+  test('AG-81 two clients at once both get their answers', async () => {
     await using a = await connect(gateway.url, { protocol: 4, device: newDevice(), auth: { token: gateway.token() } });
     await using b = await connect(gateway.url, { protocol: 3, device: newDevice(), auth: { token: gateway.token() } });
     await Promise.all([
@@ -142,7 +142,7 @@ describe.skipIf(missing !== undefined)(`AG a real model, end to end${missing ===
     ]);
   });
 
-  test('AG a message that does not fit the context is a readable error with its fix', async () => {
+  test('AG-14 a message that does not fit the context is a readable error with its fix', async () => {
     await using client = await connect(gateway.url, { protocol: 4, device: newDevice(), auth: { token: gateway.token() } });
     await client.call('chat.send', { sessionKey: 'agent:main:big', message: 'word '.repeat(6_000), idempotencyKey: 'big' });
     const error = await client.event('chat', (p) => p.runId === 'big' && (p.state === 'error' || p.state === 'final'), 60_000);
@@ -150,7 +150,7 @@ describe.skipIf(missing !== undefined)(`AG a real model, end to end${missing ===
     expect(error.errorMessage).toMatch(/context|long|fit/i);
   });
 
-  test('AG models try --remove undoes it', async () => {
+  test('AG-80 models try --remove undoes it', async () => {
     expect(await cli(['models', 'try', '--remove', '--yes'])).toMatchObject({ code: 0 });
     const list = JSON.parse((await cli(['models', 'list', '--json'])).stdout);
     expect(JSON.stringify(list)).not.toContain('smollm2');

@@ -21,7 +21,7 @@ const SNIPPET = `{
 }
 `;
 
-describe.skipIf(missing !== undefined)(`CL plain SSH between two hosts${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describe.skipIf(missing !== undefined)(`plain SSH between two hosts${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
   let hosts: TwoHosts;
   let sshd: Sshd;
   let madeUser = false;
@@ -74,7 +74,7 @@ describe.skipIf(missing !== undefined)(`CL plain SSH between two hosts${missing 
     agents: { defaults: { model: "stub/m" } },
   }`;
 
-  test('CL the snippet of the guides pasted verbatim: health, status --deep and chat through ssh -N -L', async () => {
+  test('CL-22 the snippet of the guides pasted verbatim: health, status --deep and chat through ssh -N -L', async () => {
     await using provider = await startScriptedProvider({ seed: 1, wrap: hosts.server.on });
     await using gateway = await gatewayOn(hosts.server, config(18789, provider.url));
     await using _tunnel = await openTunnel(hosts.laptop, sshd, hosts.server, '18789:127.0.0.1:18789');
@@ -85,14 +85,14 @@ describe.skipIf(missing !== undefined)(`CL plain SSH between two hosts${missing 
     expect(JSON.parse(list.stdout)).toMatchObject({ ok: true, pending: [] });
   });
 
-  test.each(['18789', '28789'])('CL gateway.port 28789, the laptop side of -L %s', async (local) => {
+  test.each(['18789', '28789'])('CL-22 gateway.port 28789, the laptop side of -L %s', async (local) => {
     await using provider = await startScriptedProvider({ seed: 2, wrap: hosts.server.on });
     await using _gateway = await gatewayOn(hosts.server, config(28789, provider.url));
     await using _tunnel = await openTunnel(hosts.laptop, sshd, hosts.server, `${local}:127.0.0.1:28789`);
     await walk(laptopEnv(SNIPPET.replace('18789', local)));
   });
 
-  test('AU another user of the gateway machine gets read and write at once and the rest pending', async () => {
+  test('AU-41 another user of the gateway machine gets read and write at once and the rest pending', async () => {
     await using provider = await startScriptedProvider({ seed: 3, wrap: hosts.server.on });
     await using gateway = await gatewayOn(hosts.server, config(18789, provider.url));
     await using _tunnel = await openTunnel(hosts.laptop, sshd, hosts.server, '18789:127.0.0.1:18789', NEIGHBOUR);
@@ -110,7 +110,7 @@ describe.skipIf(missing !== undefined)(`CL plain SSH between two hosts${missing 
     expect(await onLaptop(['devices', 'list'], env)).toMatchObject({ code: 0 });
   });
 
-  test('CR --url without credentials is refused before any connection', async () => {
+  test('CL-23 --url without credentials is refused before any connection', async () => {
     await using _provider = await startScriptedProvider({ seed: 4, wrap: hosts.server.on });
     const started = performance.now();
     const refused = await onLaptop(['health', '--url', 'ws://127.0.0.1:18789'], laptopEnv(SNIPPET));
@@ -123,7 +123,7 @@ describe.skipIf(missing !== undefined)(`CL plain SSH between two hosts${missing 
     expect(performance.now() - started).toBeLessThan(5_000);
   });
 
-  test('CL no secret in the process list or in the output of status', async () => {
+  test('CL-22 no secret in the process list or in the output of status', async () => {
     await using provider = await startScriptedProvider({ seed: 5, wrap: hosts.server.on });
     const token = 'tok-0123456789abcdef0123456789';
     await using gateway = await gatewayOn(hosts.server, config(18789, provider.url, token));

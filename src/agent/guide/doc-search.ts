@@ -95,7 +95,7 @@ export function createDocSearch(docsDir: () => string): (question: string) => Pr
 
 async function load(dir: string): Promise<readonly Section[]> {
   const names = (await fs.promises.readdir(dir, { recursive: true }))
-    .filter((name) => name.endsWith('.md') && !/(^|[\\/])(adr|spec-parts)[\\/]/.test(name))
+    .filter((name) => name.endsWith('.md') && !/(^|[\\/])adr[\\/]/.test(name))
     .sort();
   const sections: Section[] = [];
   for (const name of names.slice(0, MAX_FILES)) {
