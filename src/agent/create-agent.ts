@@ -58,6 +58,8 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   const accepting = new Map<string, Promise<SendOutcome>>();
   const acceptingPerKey = new Map<string, number>();
   const waiters = new Map<string, Set<() => void>>();
+  /** Ends that the disk did not take. */
+  const unwritten = new Map<string, RunEnd>();
   const runListeners = new Set<(event: RunEvent) => void>();
   const sessionListeners = new Set<(event: SessionEvent) => void>();
   let draining = false;
@@ -247,7 +249,13 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
 
   /** Keeps trying: as long as this is not written, the next start would call the run interrupted. */
   function rewrite(end: RunEnd): void {
-    later(REWRITE_MS, () => void store.finish(end).then(tellWritten, () => rewrite(end)));
+    unwritten.set(end.runId, end);
+    later(REWRITE_MS, () => void writeAgain(end).catch(() => rewrite(end)));
+  }
+  async function writeAgain(end: RunEnd): Promise<void> {
+    const written = await store.finish(end);
+    unwritten.delete(end.runId);
+    tellWritten(written);
   }
 
   let guideMade: Promise<ConnectedModel> | undefined;
@@ -489,6 +497,8 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     cancel();
     for (const each of running) if (active.has(each.runId)) stopRun(each, { kind: 'interrupt' });
     await all;
+    // The last chance of what a disk did not take: it may do so now.
+    await Promise.allSettled([...unwritten.values()].map(writeAgain));
     await ports.tryModel?.stop();
   }
 

@@ -321,9 +321,10 @@ test('ST-14 a full disk: not ready with the reason, messages refused, what is th
       await client[Symbol.asyncDispose]();
       expect(await gateway.stop()).toEqual({ code: 0, signal: null });
     }
-    for (const key of acknowledged)
-      expect([key, onDisk(stateDir, key).status]).toEqual([key, expect.stringMatching(/^(ok|error|interrupted|queued)$/)]);
+    for (const key of acknowledged) expect([key, onDisk(stateDir, key).status]).toEqual([key, expect.stringMatching(/^(ok|error)$/)]);
     expect(onDisk(stateDir, 'after').status).toBe('ok');
+    // Its journal could not be written for a while; the answer itself was.
+    expect(onDisk(stateDir, 'long')).toEqual({ status: 'ok', text: numbered(1000) });
   }
 });
 
