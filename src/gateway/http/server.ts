@@ -109,10 +109,14 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
  */
 function watchConnections(server: Server, limits: HttpLimits, onConnection: (socket: Socket) => void): void {
   const silent = new Set<Duplex>();
+  // One for all: what is made for a connection here would stay with a WebSocket for days.
+  function forget(this: Socket): void {
+    silent.delete(this);
+  }
   server.on('connection', (socket: Socket) => {
     onConnection(socket);
     silent.add(socket);
-    socket.once('close', () => silent.delete(socket));
+    socket.on('close', forget);
     if (silent.size <= limits.silent) return;
     const [oldest] = silent;
     if (oldest) {

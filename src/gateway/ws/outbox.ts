@@ -35,7 +35,8 @@ export class Outbox {
   readonly #ws: WebSocket;
   readonly #socket: Duplex;
   readonly #onOverflow: () => void;
-  readonly #held = new Map<string, OutEvent>();
+  /** Made when a reader first falls behind: most never do. */
+  #held: Map<string, OutEvent> | undefined;
   #seq = 0;
   #dropped = 0;
 
@@ -76,20 +77,21 @@ export class Outbox {
       return;
     }
     // What was held back came first; a reader must not see an ending before the text that it ends.
-    if (this.#held.size > 0) this.#flush();
+    if (this.#held !== undefined) this.#flush();
     this.#write(withSeq(event.body, ++this.#seq));
   }
 
   #hold(event: OutEvent): void {
-    const key = event.key ?? event.body;
+    const { key } = event;
+    if (key === undefined) {
+      this.#dropped++;
+      return;
+    }
+    this.#held ??= new Map();
     const earlier = this.#held.get(key);
     if (earlier !== undefined) {
       this.#dropped++;
       this.#held.set(key, joined(earlier, event));
-      return;
-    }
-    if (event.key === undefined) {
-      this.#dropped++;
       return;
     }
     if (this.#held.size >= MAX_HELD) {
@@ -101,9 +103,9 @@ export class Outbox {
   }
 
   #flush(): void {
-    if (this.#held.size === 0) return;
-    const events = [...this.#held.values()];
-    this.#held.clear();
+    if (this.#held === undefined) return;
+    const events = this.#held.values();
+    this.#held = undefined;
     for (const event of events) this.#write(withSeq(event.body, ++this.#seq));
   }
 
