@@ -23,6 +23,7 @@ export type HopId =
   | 'auth'
   | 'scopes'
   | 'gateway'
+  | 'listen'
   | 'exposure'
   | 'notes'
   | 'model'
@@ -69,6 +70,7 @@ export const hopLabel = (id: HopId, t: Messages): string =>
     auth: t.hopAuth,
     scopes: t.hopScopes,
     gateway: t.hopGateway,
+    listen: t.hopListen,
     exposure: t.hopExposure,
     notes: t.hopNotes,
     model: t.hopModel,
@@ -302,7 +304,11 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       return;
     }
     hops.push(gatewayHop(health.answer.value, answers.status, health.ms, clock.now(), t));
-    hops.push(...exposureHops(answers.status), ...noteHops(answers.status, await ownWarnings(context), t));
+    hops.push(
+      ...listenHops(answers.status, t),
+      ...exposureHops(answers.status),
+      ...noteHops(answers.status, await ownWarnings(context), t),
+    );
     hops.push(modelHop(answers.models, answers.status, t, via.target.mode === 'remote'));
     hops.push(sessionsHop(answers.health, answers.status, clock.now(), t));
     if (presence?.answer.ok) hops.push({ id: 'presence', state: 'ok', detail: presenceText(answers.presence) });
@@ -351,6 +357,29 @@ function gatewayHop(health: unknown, status: unknown, ms: number, now: number, t
     ms,
     ...(isFine ? {} : { fix: 'openclaw logs' }),
   };
+}
+
+/** Where it listens; of a gateway of another version that does not say, nothing. */
+function listenHops(status: unknown, t: Messages): Hop[] {
+  const { state, addresses, port, for: what, why } = record(record(record(status)['gateway'])['listen']);
+  switch (state) {
+    case 'active': {
+      const hosts = Array.isArray(addresses) ? addresses.filter((one) => typeof one === 'string') : [];
+      return [
+        {
+          id: 'listen',
+          state: 'ok',
+          detail: oneLine(hosts.map((host) => `${host.includes(':') ? `[${host}]` : host}:${Number(port)}`).join(', '), 200),
+        },
+      ];
+    }
+    case 'waiting':
+      return [{ id: 'listen', state: 'warn', detail: t.listenWaiting(oneLine(text(what) ?? '', 60)), fix: 'tailscale status' }];
+    case 'failed':
+      return [{ id: 'listen', state: 'warn', detail: oneLine(text(why) ?? '', 200), fix: 'openclaw logs' }];
+    default:
+      return [];
+  }
 }
 
 /** Each way in from outside that was asked for, with its state; none where none was. */

@@ -34,6 +34,8 @@ export const zh: Messages = {
   hopAuth: '认证',
   hopScopes: '权限',
   hopGateway: '网关',
+  hopListen: '监听地址',
+  listenWaiting: (what) => `等待 ${what}：在它出现之前不监听任何 TCP 地址`,
   hopExposure: '对外开放',
   hopNotes: '提示',
   hopModel: '模型',

@@ -35,6 +35,8 @@ export const en = {
   hopAuth: 'Auth',
   hopScopes: 'Scopes',
   hopGateway: 'Gateway',
+  hopListen: 'Listening',
+  listenWaiting: (what: string) => `waiting for a ${what}: nowhere on TCP until it comes`,
   hopExposure: 'Exposure',
   hopNotes: 'Note',
   hopModel: 'Model',
