@@ -40,6 +40,8 @@ export interface CrashClientOptions {
   readonly random: () => number;
   /** Shared by all clients of a loop. */
   readonly seen: Seen;
+  /** Called when a message has been handed to the socket. */
+  readonly onSend: () => void;
 }
 
 /** Messages that all clients send to the same session go on in a new one after this many. */
@@ -130,7 +132,8 @@ export class CrashClient {
     if (dice < 0.82) return void (await Promise.all([1, 2, 3, 4].map(() => this.#send(client, 'burst', 'TEST:tokens n=1'))));
     if (dice < 0.88) return await this.#abort(client);
     if (dice < 0.94) return await this.#history(client);
-    if (dice < 0.98) return await this.#repeat(client);
+    if (dice < 0.96) return await this.#repeat(client);
+    if (dice < 0.98) return await this.#twice(client);
     return await this.#mismatch(client);
   }
 
@@ -179,9 +182,13 @@ export class CrashClient {
     if (send.tries.length > 0) this.#count('resend');
     send.tries.push({ connection: `${this.#options.name}/${this.#connections}`, place: ++this.#place });
     const { sessionKey, message, key } = send;
-    const res = await this.#ask(client, 'chat.send', { sessionKey, message, idempotencyKey: key });
+    const asked = this.#ask(client, 'chat.send', { sessionKey, message, idempotencyKey: key });
+    this.#options.onSend();
+    const res = await asked;
     if (res === undefined) return;
     if (res.ok) {
+      // It had been taken before the cut, and only the answer was lost.
+      if (send.ackedAt === undefined && res.payload.status !== 'started') this.#count('taken before');
       send.ackedAt ??= wallMs();
       if (res.payload.runId !== key) this.#seen.complaints.push(`${key} was acknowledged as ${res.payload.runId}`);
       return;
@@ -231,6 +238,13 @@ export class CrashClient {
     const acked = this.#mine().filter(({ ackedAt }) => ackedAt !== undefined);
     const send = acked[Math.floor(this.#random() * acked.length)];
     if (send !== undefined) await this.#try(client, send);
+  }
+
+  /** The same message twice in one breath. */
+  async #twice(client: RawClient): Promise<void> {
+    this.#count('twice');
+    const send = this.#write(this.#session('twice'), 'TEST:tokens n=1');
+    await Promise.all([this.#try(client, send), this.#try(client, send)]);
   }
 
   /** Another message under a key that was used is refused, and changes nothing. */

@@ -17,6 +17,8 @@ import { newDevice } from './wire.ts';
 /** How long (ms) a life lasts at most before it is killed, from spawn while it starts, from listening while it streams. */
 const STARTING_MS = 250;
 const STREAMING_MS = 1300;
+/** Those that die in the act do so at most this long after a message has left. */
+const ACT_MS = 3;
 
 export interface CrashLoopOptions {
   /** Its state dir; the caller removes it. */
@@ -69,6 +71,8 @@ export interface CrashSite {
   readonly boot: TestGatewayOptions;
   readonly clients: readonly CrashClient[];
   readonly seen: Seen;
+  /** Resolves when the next message has been handed to a socket. */
+  nextSend(): Promise<void>;
   /** One more life, unharmed: everybody gets the answers that are missing, everything that waits runs, and it ends by itself. */
   finish(kills: readonly Kill[]): Promise<FinalFindings>;
 }
@@ -94,6 +98,11 @@ export async function crashSite(options: {
     ...(program !== undefined && { program }),
   };
   const seen = nothingSeen();
+  let sending = Promise.withResolvers<void>();
+  const onSend = (): void => {
+    sending.resolve();
+    sending = Promise.withResolvers<void>();
+  };
   const clients = Array.from(
     { length: options.clients },
     (_, index) =>
@@ -103,6 +112,7 @@ export async function crashSite(options: {
         device: newDevice(),
         random: randomFrom(seed + 1 + index),
         seen,
+        onSend,
       }),
   );
   const file = path.join(dir, 'gateway', 'gateway.sqlite');
@@ -111,6 +121,7 @@ export async function crashSite(options: {
     boot,
     clients,
     seen,
+    nextSend: () => sending.promise,
     async finish(kills) {
       const last = await startTestGateway(boot);
       try {
@@ -134,7 +145,8 @@ export async function crashLoop(options: CrashLoopOptions): Promise<CrashLoopRep
   const began = performance.now();
   const random = randomFrom(options.seed);
   await using provider = await startScriptedProvider({ seed: options.seed });
-  const { file, boot, clients, seen, finish } = await crashSite({ ...options, provider });
+  const site = await crashSite({ ...options, provider });
+  const { file, boot, seen } = site;
 
   const killed: Kill[] = [];
   const kills = { streaming: 0, starting: 0 };
@@ -165,7 +177,8 @@ export async function crashLoop(options: CrashLoopOptions): Promise<CrashLoopRep
   for (const [index, life] of lives.entries()) {
     if (life === 'starting') killed.push(await killedWhileStarting(boot, random() * STARTING_MS));
     else {
-      const lived = await killedWhileStreaming(boot, clients, random() * STREAMING_MS);
+      // Every other one right after a message has left: between its commit and its acknowledgement lies about a millisecond.
+      const lived = await killedWhileStreaming(site, random() * STREAMING_MS, random() < 0.5 ? random() * ACT_MS : undefined);
       killed.push(lived.killed);
       if (lived.readyMs !== undefined) ready.push(lived.readyMs);
       if (lived.allBackMs !== undefined) allBack.push(lived.allBackMs);
@@ -175,7 +188,7 @@ export async function crashLoop(options: CrashLoopOptions): Promise<CrashLoopRep
     const isWrong = seen.complaints.length > 0 || Object.values(findings).some((list) => list.length > 0);
     if (options.untilLost === true ? findings.lost.length > 0 : isWrong) return report(findings);
   }
-  const { lostTails, ...findings } = await finish(killed);
+  const { lostTails, ...findings } = await site.finish(killed);
   return report(findings, lostTails);
 }
 
@@ -228,7 +241,11 @@ interface Lived {
   readonly allBackMs: number | undefined;
 }
 
-async function killedWhileStreaming(boot: TestGatewayOptions, clients: readonly CrashClient[], afterMs: number): Promise<Lived> {
+async function killedWhileStreaming(
+  { boot, clients, nextSend }: CrashSite,
+  afterMs: number,
+  afterSendMs: number | undefined,
+): Promise<Lived> {
   const spawned = wallMs();
   const gateway = await startTestGateway(boot);
   const starvation = new Starvation(gateway.child.pid ?? 0);
@@ -240,6 +257,11 @@ async function killedWhileStreaming(boot: TestGatewayOptions, clients: readonly 
     if (isReady) readyz = wallMs();
   });
   await pause(afterMs);
+  if (afterSendMs !== undefined) {
+    // None comes when all clients are out.
+    await Promise.race([nextSend(), pause(500)]);
+    await pause(afterSendMs);
+  }
   if (gateway.child.exitCode !== null || gateway.child.signalCode !== null) throw new Error(`it ended by itself:\n${gateway.output()}`);
   const killed = kill(gateway.child, starvation);
   await gateway.kill('SIGKILL');
