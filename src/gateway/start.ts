@@ -292,7 +292,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       [...wireIndex.keys()],
       EVENTS.map(({ name }) => name),
     );
-    const preauth = new PreauthPool();
+    const preauth = new PreauthPool(clock);
     const ws = new WsServer({
       clock,
       log: log.part('ws'),
