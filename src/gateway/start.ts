@@ -63,6 +63,7 @@ import { Presence } from './presence.ts';
 import { PresenceLine } from './presence-line.ts';
 import { productRoot } from './product-root.ts';
 import { Readiness } from './readiness.ts';
+import { renew } from './renew.ts';
 import { importEarlierDevices, selfCheck, selfPresence, userName } from './self.ts';
 import { Settings } from './settings.ts';
 import { gatewayFacts, nodeRows } from './status-facts.ts';
@@ -112,6 +113,7 @@ export async function runGateway(options: RunGatewayOptions): Promise<number> {
   for (;;) {
     const outcome = await runOnce(options);
     if (outcome.kind === 'stop') return outcome.code;
+    await renew(productRoot(), BUILD_ID, options.env);
   }
 }
 
