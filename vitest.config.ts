@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** unit: beside the code. product: boots the gateway on port 0. e2e: ssh, namespaces, browser, strace, the real model. */
+/** unit: beside the code. product: boots the gateway on port 0. e2e: ssh, namespaces, browser, strace, the real model. hostile: attacks, measured. */
 export default defineConfig({
   test: {
     projects: [
@@ -14,6 +14,8 @@ export default defineConfig({
         },
       },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false } },
+      // Linux: what is measured is read from /proc.
+      { test: { name: 'hostile', include: ['test/hostile/**/*.test.ts'], testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false } },
     ],
   },
 });
