@@ -1,8 +1,9 @@
 import { authorize } from '../auth/authorize.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import { isRefusal, type Refusal, refuse, type WireError } from '../protocol/errors.ts';
+import { isRefusal, Refusal, refuse, type WireError } from '../protocol/errors.ts';
 import { errorText, type RequestFrame } from '../protocol/frames.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import { parseParams } from '../protocol/parse-params.ts';
 import type { AnyMethod } from '../protocol/registry.ts';
 import { type Call, type Handler, Prebuilt } from './call.ts';
@@ -27,6 +28,9 @@ export function bindMethods(index: ReadonlyMap<string, AnyMethod>, handlers: Rea
   return table;
 }
 
+/** What is known of a caller. */
+export type CallFacts = Omit<Call, 'more'>;
+
 export interface DispatchPorts {
   readonly methods: MethodTable;
   readonly log: Log;
@@ -41,36 +45,44 @@ const ok = (id: string, payload: unknown): string =>
     ? `{"type":"res","id":${JSON.stringify(id)},"ok":true,"payload":${payload.json}}`
     : JSON.stringify({ type: 'res', id, ok: true, payload: payload === undefined ? {} : payload });
 
-const textOf = (id: string, answer: unknown): string => (isRefusal(answer) ? errorText(id, answer.error, answer.payload) : ok(id, answer));
+export const textOf = (id: string, answer: unknown): string =>
+  isRefusal(answer) ? errorText(id, answer.error, answer.payload) : ok(id, answer);
+
+/** Where a call stands before its parameters are looked at: let through, or answered already. */
+export type Precheck =
+  | { readonly bound: Bound }
+  /** `wrongRole`: a node that calls what operators call, or the other way round; worth closing over when it goes on. */
+  | { readonly refused: Refusal; readonly wrongRole: boolean };
+
+/** Descriptor → authorize → size → rate: all that can be told from a method's name and a frame's size in bytes. Once per frame: the rate counts. */
+export function precheck(ports: DispatchPorts, method: string, bytes: number, call: CallFacts): Precheck {
+  const bound = ports.methods.get(method);
+  if (bound === undefined) return { refused: new Refusal(unknownMethod(method)), wrongRole: false };
+  const { descriptor } = bound;
+  const denied = authorize(call.principal, descriptor, call.protocol);
+  if (denied !== undefined) {
+    return { refused: denied, wrongRole: (call.principal.role === 'node') !== (descriptor.scope === 'node') };
+  }
+  const refused = oversized(descriptor, bytes) ?? tooMany(ports, descriptor, call);
+  return refused === undefined ? { bound } : { refused, wrongRole: false };
+}
 
 /**
- * One request: descriptor → authorize → size → rate → params → handler → answer text through `send`. Never throws and
- * always answers exactly once (beside what the handler sends through `call.more`). `bytes` is the frame's own size.
- * Synchronous where the handler is, so that a flood of reads costs no promise each.
+ * The rest of a request: params → handler → answer text through `send`. Never throws and always answers exactly once (beside
+ * what the handler sends through `call.more`). The promise settles when that has happened; synchronous where the handler is,
+ * so that a flood of reads costs no promise each.
  */
-export function dispatch(
+export function perform(
   ports: DispatchPorts,
+  { descriptor, handler }: Bound,
   frame: RequestFrame,
-  bytes: number,
-  call: Omit<Call, 'more'>,
+  call: CallFacts,
   send: (text: string) => void,
-): 'taken' | 'wrong-role' {
-  const bound = ports.methods.get(frame.method);
-  if (bound === undefined) {
-    send(errorText(frame.id, unknownMethod(frame.method)));
-    return 'taken';
-  }
-  const { descriptor, handler } = bound;
-  const denied = authorize(call.principal, descriptor, call.protocol);
-  const early = denied ?? oversized(descriptor, bytes) ?? tooMany(ports, descriptor, call);
-  if (early !== undefined) {
-    send(textOf(frame.id, early));
-    return denied !== undefined && wrongRole(call, descriptor) ? 'wrong-role' : 'taken';
-  }
+): Promise<void> | undefined {
   const params = parseParams(descriptor.params, frame.params ?? {});
   if (!params.ok) {
     send(errorText(frame.id, { code: 'INVALID_REQUEST', message: `invalid ${descriptor.name} params: ${params.error}` }));
-    return 'taken';
+    return undefined;
   }
   const failed = (thrown: unknown): void => {
     // A handler that throws is a bug here, not the caller's: the log gets the cause, the caller a word that is safe to show.
@@ -86,17 +98,22 @@ export function dispatch(
   try {
     const more = (payload: unknown): void => send(ok(frame.id, payload));
     const answer = (handler as Handler<unknown>)(params.value, { ...call, more });
-    if (answer instanceof Promise) answer.then((value) => send(textOf(frame.id, value)), failed).catch(failed);
-    else send(textOf(frame.id, answer));
+    if (answer instanceof Promise) return answer.then((value) => send(textOf(frame.id, value)), failed).catch(failed);
+    send(textOf(frame.id, answer));
   } catch (thrown) {
     failed(thrown);
   }
-  return 'taken';
+  return undefined;
 }
 
-/** A node that calls what operators call, or the other way round: worth closing over when it goes on. */
-const wrongRole = (call: Omit<Call, 'more'>, descriptor: AnyMethod): boolean =>
-  (call.principal.role === 'node') !== (descriptor.scope === 'node');
+/** The largest frame that `principal` has any use for, bytes: megabytes only for who may call a method that takes them. */
+export function frameLimit(ports: DispatchPorts, principal: CallFacts['principal'], protocol: CallFacts['protocol']): number {
+  let most: number = LIMITS.smallPayload;
+  for (const { descriptor } of ports.methods.values()) {
+    if (descriptor.maxBytes > most && authorize(principal, descriptor, protocol) === undefined) most = descriptor.maxBytes;
+  }
+  return most;
+}
 
 export const unknownMethod = (method: string): WireError => ({
   code: 'INVALID_REQUEST',
@@ -111,7 +128,7 @@ function oversized(descriptor: AnyMethod, bytes: number): Refusal | undefined {
   });
 }
 
-function tooMany(ports: DispatchPorts, descriptor: AnyMethod, call: Omit<Call, 'more'>): Refusal | undefined {
+function tooMany(ports: DispatchPorts, descriptor: AnyMethod, call: CallFacts): Refusal | undefined {
   // The admin socket is recovery: whoever is there owns the state dir, and must never be told to wait.
   if (descriptor.effect === 'read' || call.principal.kind === 'socket') return undefined;
   const wait =

@@ -39,7 +39,7 @@ import { DEVICES_SCHEMA, sqliteDevices } from '../store/sqlite/devices.ts';
 import { EVENT_LOG_STEP, eventLog } from '../store/sqlite/event-log.ts';
 import { openDatabase } from '../store/sqlite/open.ts';
 import { serveAdminSocket } from './admin-socket/server.ts';
-import { bindMethods, type DispatchPorts } from './dispatch.ts';
+import { bindMethods, type DispatchPorts, frameLimit } from './dispatch.ts';
 import { DoorNotes } from './door-notes.ts';
 import { fanOutAgentEvents } from './event-fanout.ts';
 import { bindWish } from './guards.ts';
@@ -47,6 +47,7 @@ import { Health } from './health.ts';
 import { RequestsUnderWay } from './http/requests-under-way.ts';
 import { httpServers } from './http/server.ts';
 import { httpConfig } from './http-config.ts';
+import { Intake } from './intake/intake.ts';
 import { RateLanes } from './lanes.ts';
 import { Lifecycle, within } from './lifecycle.ts';
 import { Listeners, listenUrl } from './listeners.ts';
@@ -269,11 +270,19 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       }),
     };
 
+    const intake = new Intake(clock);
+
     // The admin socket, before anything else can be reached.
     prepareSocketPath(paths);
     const adminServer = createUnixServer();
     must(await listenUnix(adminServer, paths.socketPath, clock));
-    const admin = serveAdminSocket(adminServer, { dispatch: local, hub, log: log.part('socket'), newId: () => crypto.randomUUID() });
+    const admin = serveAdminSocket(adminServer, {
+      intake,
+      dispatch: local,
+      hub,
+      log: log.part('socket'),
+      newId: () => crypto.randomUUID(),
+    });
     closing.push(() => {
       admin.closeAll();
       adminServer.close();
@@ -300,6 +309,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       log: log.part('ws'),
       hub,
       preauth,
+      intake,
       dispatch: wire,
       newId: () => crypto.randomUUID(),
       admit: async (facts, presented) => notes.seen(await admit(facts, presented, door)),
@@ -320,6 +330,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
           stateDir: paths.stateDir,
           authMode: policy.current().mode,
           configHash: settings.snapshot.hash,
+          maxPayload: frameLimit(wire, principal, protocol),
         }),
       onOpen: (info, admitted, connection) => presenceLine.join(info, admitted, connection),
       onClose: (info) => presenceLine.leave(info),
@@ -338,6 +349,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const server = httpServers({
       clock,
       log: log.part('http'),
+      intake,
       admitHttp: async (facts, bearer) => notes.seen(await admit(facts, { transport: 'http', bearer }, door)),
       stillStands: (principal) => stillStands(principal, door),
       underWay,

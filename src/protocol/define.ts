@@ -21,6 +21,11 @@ export interface MethodDescriptor<Name extends string = string, Params = unknown
   readonly params: Schema<Params>;
   /** Largest `params` in bytes, checked before they are parsed. */
   readonly maxBytes: number;
+  /**
+   * `heavy`: reads much (pages of transcripts, searches, logs). Few of them are in work at once, one per principal, and its
+   * handler gives the event loop back between slices.
+   */
+  readonly cost?: 'heavy';
   /** Type only; never set. */
   readonly result?: Result;
 }
@@ -38,6 +43,7 @@ export const defineMethod =
     effect: Effect;
     params: Schema<Params>;
     maxBytes?: number;
+    cost?: 'heavy';
   }): MethodDescriptor<Name, Params, Result> => ({ kind: 'method', maxBytes: SMALL_PARAMS, ...d });
 
 /**

@@ -54,6 +54,14 @@ export function parseRequest(text: string): Result<RequestFrame, FrameFault> {
   } catch {
     return fault('json', 'invalid', 'not JSON');
   }
+  return requestFrame(value, MAYBE_LONE_SURROGATE.test(text));
+}
+
+/**
+ * A parsed JSON value as a request frame, by the rules of `parseRequest`; its depth has been seen to. `mayBeIllFormed`: the
+ * text had escapes that may stand for a lone surrogate; without any its strings are not looked at.
+ */
+export function requestFrame(value: unknown, mayBeIllFormed: boolean): Result<RequestFrame, FrameFault> {
   if (!isRecord(value)) return fault('not-object', 'invalid', 'expected a JSON object');
   const id = typeof value['id'] === 'string' ? value['id'] : 'invalid';
   if (value['type'] !== 'req') return fault('not-request', id, 'at /type: must be "req"');
@@ -65,7 +73,7 @@ export function parseRequest(text: string): Result<RequestFrame, FrameFault> {
   const method = value['method'];
   if (typeof method !== 'string' || method === '') return fault('invalid', id, 'at /method: must be a non-empty string');
   if (method.length > MAX_METHOD) return fault('invalid', id, `at /method: must be at most ${MAX_METHOD} characters`);
-  if (MAYBE_LONE_SURROGATE.test(text)) {
+  if (mayBeIllFormed) {
     const where = illFormedAt(value, '');
     if (where !== undefined)
       return fault('invalid', id.isWellFormed() ? id : 'invalid', `at ${where || '/'}: text holds a lone surrogate (not valid Unicode)`);
@@ -75,8 +83,8 @@ export function parseRequest(text: string): Result<RequestFrame, FrameFault> {
 
 const fault = (kind: FrameFault['kind'], id: string, message: string): Result<never, FrameFault> => err({ kind, id, message });
 
-/** JSON pointer of the first ill-formed string, keys included. Depth is bounded by the check above. */
-function illFormedAt(value: unknown, path: string): string | undefined {
+/** JSON pointer of the first ill-formed string of a parsed value, keys included; its depth is bounded by whoever parsed it. */
+export function illFormedAt(value: unknown, path: string): string | undefined {
   if (typeof value === 'string') return value.isWellFormed() ? undefined : path;
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {

@@ -4,7 +4,9 @@ export const LIMITS = {
   handshakeMs: 15_000,
   /** Largest frame before `connect` was accepted. */
   preauthBytes: 64 * 1024,
-  /** Largest frame after. Attachments travel in `chat.send`. */
+  /** Largest frame after, for who may call nothing that takes more; refused by size where the method takes less. */
+  smallPayload: 1024 * 1024,
+  /** Largest frame of those who may: attachments travel in `chat.send`. */
   maxPayload: 25 * 1024 * 1024,
   /** Unsent bytes a connection may pile up before it counts as slow. */
   maxBufferedBytes: 16 * 1024 * 1024,

@@ -8,6 +8,7 @@ import { silentLog } from '../../lib/log.ts';
 import { defineMethod } from '../../protocol/define.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { bindMethods } from '../dispatch.ts';
+import { Intake } from '../intake/intake.ts';
 import { RateLanes } from '../lanes.ts';
 import { Hub } from '../ws/hub.ts';
 import { serveAdminSocket } from './server.ts';
@@ -33,6 +34,7 @@ async function startAdmin() {
   const hub = new Hub();
   const admin = serveAdminSocket(server, {
     dispatch: { methods, log: silentLog, writes: lanes, control: lanes },
+    intake: new Intake(systemClock),
     hub,
     log: silentLog,
     newId: () => `c${++ids}`,

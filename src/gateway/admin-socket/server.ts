@@ -1,14 +1,18 @@
 import type { Server, Socket } from 'node:net';
 import { OWNER } from '../../auth/principal.ts';
 import type { Log } from '../../lib/log.ts';
-import { errorText, parseRequest, withSeq } from '../../protocol/frames.ts';
+import { errorText, type FrameFault, withSeq } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Subscriptions } from '../call.ts';
-import { type DispatchPorts, dispatch } from '../dispatch.ts';
+import type { CallFacts, DispatchPorts } from '../dispatch.ts';
+import type { Intake } from '../intake/intake.ts';
+import type { Lane } from '../intake/lane.ts';
+import { type Requester, takeRequest } from '../intake/take-request.ts';
 import type { Hub, Receiver } from '../ws/hub.ts';
 import type { OutEvent } from '../ws/outbox.ts';
 
 export interface AdminSocketPorts {
+  readonly intake: Intake;
   readonly dispatch: DispatchPorts;
   readonly hub: Hub;
   readonly log: Log;
@@ -42,7 +46,7 @@ export function serveAdminSocket(server: Server, ports: AdminSocketPorts): { clo
   };
 }
 
-class AdminConnection implements Receiver {
+class AdminConnection implements Receiver, Requester {
   readonly connId: string;
   readonly protocol = 4;
   readonly principal = OWNER;
@@ -50,6 +54,7 @@ class AdminConnection implements Receiver {
   readonly subscriptions: Subscriptions = { sessions: false, messages: new Set(), all: false };
   readonly #socket: Socket;
   readonly #ports: AdminSocketPorts;
+  readonly #lane: Lane;
   #chunks: Buffer[] = [];
   #pending = 0;
   #seq = 0;
@@ -58,6 +63,7 @@ class AdminConnection implements Receiver {
     this.#socket = socket;
     this.#ports = ports;
     this.connId = ports.newId();
+    this.#lane = ports.intake.lane(OWNER.id, socket, (line) => takeRequest(ports.intake, this, line));
     ports.hub.add(this);
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
     // A client that goes away mid-answer is its own affair.
@@ -76,7 +82,7 @@ class AdminConnection implements Receiver {
   }
 
   closed(): void {
-    this.#ports.hub.remove(this);
+    this.#lane.whenEmpty(() => this.#ports.hub.remove(this));
   }
 
   #data(chunk: Buffer): void {
@@ -88,7 +94,7 @@ class AdminConnection implements Receiver {
       const line = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
       this.#chunks = [];
       this.#pending = 0;
-      if (line.length > 0) this.#line(line.toString('utf8'), line.length);
+      if (line.length > 0) this.#lane.push(line);
       from = newline + 1;
     }
     if (from === chunk.length) return;
@@ -103,25 +109,28 @@ class AdminConnection implements Receiver {
     }
   }
 
-  #line(text: string, bytes: number): void {
-    const frame = parseRequest(text);
-    if (!frame.ok) {
-      this.#write(errorText(frame.error.id, { code: 'INVALID_REQUEST', message: `invalid request frame: ${frame.error.message}` }));
-      // What does not speak our frames (a port scanner, a curl) is told so once.
-      if (frame.error.kind === 'json') this.#socket.end();
-      return;
-    }
-    const call = {
-      connId: this.connId,
-      protocol: this.protocol,
-      principal: this.principal,
-      clientId: 'cli',
-      clientMode: 'cli',
-      clientLabel: 'local',
-      subscriptions: this.subscriptions,
-    } as const;
-    dispatch(this.#ports.dispatch, frame.value, bytes, call, (answer) => this.#write(answer));
+  get dispatch(): DispatchPorts {
+    return this.#ports.dispatch;
   }
+  call(): CallFacts {
+    const { connId, protocol, principal, subscriptions } = this;
+    return { connId, protocol, principal, clientId: 'cli', clientMode: 'cli', clientLabel: 'local', subscriptions };
+  }
+  send(text: string): void {
+    this.#write(text);
+  }
+  fault(fault: FrameFault): void {
+    this.#write(errorText(fault.id, { code: 'INVALID_REQUEST', message: `invalid request frame: ${fault.message}` }));
+    // What does not speak our frames (a port scanner, a curl) is told so once.
+    if (fault.kind === 'json') {
+      this.#lane.drop();
+      this.#socket.end();
+    }
+  }
+  answered(): boolean {
+    return false;
+  }
+  wrongRole(): void {}
 
   #write(text: string): void {
     if (!this.#socket.writable) return;

@@ -1,7 +1,11 @@
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../lib/clock.ts';
 import { jsonDepth, MAX_JSON_DEPTH } from '../../lib/json.ts';
+import { SCAN_FAULTS } from '../../lib/json-scan.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
+import { illFormedAt } from '../../protocol/frames.ts';
+import { parseLargeJson, SMALL_JSON } from '../intake/large-json.ts';
 import { type Fault, invalid } from './fault.ts';
 
 export interface BodyLimits {
@@ -59,27 +63,30 @@ export function readBody(request: IncomingMessage, { maxBytes, ms }: BodyLimits,
   });
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-/** A lone surrogate in JSON text as `JSON.stringify` writes it; a pair is written out. */
-const LONE_SURROGATE = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
-
-/** A JSON body. Refused: anything but UTF-8, deep nesting, and text that is no Unicode. */
-export function parseJson(bytes: Buffer): Result<unknown, Fault> {
-  let text: string;
-  try {
-    text = utf8.decode(bytes);
-  } catch {
-    return err(invalid('The body is not valid UTF-8.'));
+/**
+ * A JSON body. Refused: anything but UTF-8, deep nesting, more values than `MAX_JSON_NODES`, and text that is no Unicode. A
+ * large one is parsed in slices (`parseLargeJson`); the caller sees to it that few are at once.
+ */
+export async function parseBody(bytes: Buffer): Promise<Result<unknown, Fault>> {
+  if (!isUtf8(bytes)) return err(invalid('The body is not valid UTF-8.'));
+  const parsed = bytes.length > SMALL_JSON ? await parseLarge(bytes) : parseSmall(bytes.toString('utf8'));
+  if (parsed.ok && illFormedAt(parsed.value, '') !== undefined) {
+    return err(invalid('The body holds a lone surrogate, which is not valid Unicode.'));
   }
+  return parsed;
+}
+
+function parseSmall(text: string): Result<unknown, Fault> {
   if (jsonDepth(text) > MAX_JSON_DEPTH) return err(invalid(`The body nests deeper than ${MAX_JSON_DEPTH}.`));
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return ok(JSON.parse(text));
   } catch (thrown) {
     return err(invalid(`The body is not JSON: ${thrown instanceof Error ? thrown.message.slice(0, 200) : 'unreadable'}`));
   }
-  if (/\\u[dD][89a-fA-F]/.test(text) && LONE_SURROGATE.test(JSON.stringify(value))) {
-    return err(invalid('The body holds a lone surrogate, which is not valid Unicode.'));
-  }
-  return ok(value);
+}
+
+async function parseLarge(bytes: Buffer): Promise<Result<unknown, Fault>> {
+  const parsed = await parseLargeJson(bytes, [], () => undefined);
+  if (parsed.ok) return parsed;
+  return err(invalid(`The body is not taken: ${'fault' in parsed.error ? SCAN_FAULTS[parsed.error.fault] : 'refused'}.`));
 }

@@ -3,7 +3,9 @@ import type { Principal } from '../../auth/admit.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { err, type Result } from '../../lib/result.ts';
 import type { RequestFacts } from '../facts.ts';
-import { declaredTooLarge, GONE, parseJson, readBody, tooLarge } from './body.ts';
+import { SMALL_JSON } from '../intake/large-json.ts';
+import type { Slots } from '../intake/slots.ts';
+import { declaredTooLarge, GONE, parseBody, readBody, tooLarge } from './body.ts';
 import { EventStream } from './event-stream.ts';
 import { type Fault, faultBody, faultText } from './fault.ts';
 import type { HttpLimits } from './limits.ts';
@@ -14,6 +16,7 @@ export interface ExchangeOptions {
   readonly rest: string;
   readonly clock: Clock;
   readonly limits: HttpLimits;
+  readonly large: Slots;
   /** The client waits for `100 Continue` before it sends the body. */
   readonly expectsContinue: boolean;
 }
@@ -26,6 +29,7 @@ export class Exchange {
   principal: Principal | undefined;
   /** Largest body of this route, bytes. */
   maxBytes = 0;
+  #leave = (): void => {};
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #options: ExchangeOptions;
@@ -67,7 +71,18 @@ export class Exchange {
     if (this.isTooLarge) return err(tooLarge(this.maxBytes));
     if (this.#options.expectsContinue) this.#response.writeContinue();
     const body = await readBody(this.#request, { maxBytes: this.maxBytes, ms: this.#options.limits.bodyMs }, this.#options.clock);
-    return body.ok ? parseJson(body.value) : body;
+    if (!body.ok) return body;
+    if (body.value.length > SMALL_JSON) {
+      this.#leave = await this.#options.large.take(this.principal?.id ?? '');
+      if (!this.isOpen) this.taken();
+      else this.#response.once('close', () => this.taken());
+    }
+    return parseBody(body.value);
+  }
+
+  /** What the body brought is in other hands now: the next large one may be parsed. */
+  taken(): void {
+    this.#leave();
   }
 
   send(status: number, type: string, body: string | Buffer, headers: Readonly<Record<string, string>> = {}): void {

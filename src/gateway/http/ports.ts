@@ -6,6 +6,7 @@ import type { ConnectionFacts } from '../../auth/facts.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { FactsPolicy, ListenerFacts, PeerLookup } from '../facts.ts';
+import type { Intake } from '../intake/intake.ts';
 import type { ReadinessView } from '../readiness.ts';
 import type { HttpLimits } from './limits.ts';
 import type { RequestsUnderWay } from './requests-under-way.ts';
@@ -28,6 +29,7 @@ export interface HttpConfig {
 export interface HttpPorts {
   readonly clock: Clock;
   readonly log: Log;
+  readonly intake: Pick<Intake, 'large'>;
   /** The door. */
   admitHttp(facts: ConnectionFacts, bearer: string | undefined): Promise<Admission>;
   /** Whether what let it in still holds, asked in the tick in which its request was listed. */

@@ -36,7 +36,14 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
     if (!read.ok) return refuseEarly(response, { ...read.error, type: 'invalid_request_error' });
     const facts = read.value;
     const match = matchRoute(routes, facts.path, config);
-    const exchange = new Exchange(request, response, { facts, rest: match?.rest ?? '', clock: ports.clock, limits, expectsContinue });
+    const exchange = new Exchange(request, response, {
+      facts,
+      rest: match?.rest ?? '',
+      clock: ports.clock,
+      limits,
+      large: ports.intake.large,
+      expectsContinue,
+    });
 
     if (facts.verdict.host === 'unknown') return exchange.fail(unknownHost(facts.hostText, facts.verdict.fixLine));
     if (facts.verdict.origin === 'foreign' || facts.verdict.origin === 'invalid')

@@ -8,6 +8,7 @@ import { silentLog } from '../../lib/log.ts';
 import { originPolicy } from '../../net/origin-policy.ts';
 import { type Scope, SECRET_SCOPES } from '../../protocol/scopes.ts';
 import type { FactsPolicy, ListenerFacts } from '../facts.ts';
+import { Intake } from '../intake/intake.ts';
 import type { HttpConfig, HttpPorts } from './ports.ts';
 import { RequestsUnderWay } from './requests-under-way.ts';
 import { httpServers } from './server.ts';
@@ -130,6 +131,7 @@ export async function startHttp(options: HttpFixtureOptions = {}): Promise<HttpF
   const fixture = { upgrades: 0 };
   const ports: HttpPorts = {
     clock: systemClock,
+    intake: new Intake(systemClock),
     log: silentLog,
     async admitHttp(connection, bearer): Promise<Admission> {
       facts.push(connection);

@@ -8,12 +8,15 @@ import type { Log } from '../../lib/log.ts';
 import { CLOSE, closeReason } from '../../protocol/close.ts';
 import { type ConnectParams, connectParams } from '../../protocol/connect.ts';
 import type { WireError } from '../../protocol/errors.ts';
-import { errorText, eventBody, parseRequest, type RequestFrame, withoutSeq } from '../../protocol/frames.ts';
+import { errorText, eventBody, type FrameFault, parseRequest, type RequestFrame, withoutSeq } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { parseParams } from '../../protocol/parse-params.ts';
 import { MAX_PROTOCOL, MIN_PROTOCOL, negotiate, type Protocol } from '../../protocol/version.ts';
 import type { Subscriptions } from '../call.ts';
-import { type DispatchPorts, dispatch } from '../dispatch.ts';
+import { type CallFacts, type DispatchPorts, frameLimit } from '../dispatch.ts';
+import type { Intake } from '../intake/intake.ts';
+import type { Lane } from '../intake/lane.ts';
+import { type Requester, takeRequest } from '../intake/take-request.ts';
 import type { Pingable } from './heartbeat.ts';
 import type { Hub, Receiver } from './hub.ts';
 import { Outbox, type OutEvent } from './outbox.ts';
@@ -35,6 +38,7 @@ export interface ConnectionPorts {
   readonly log: Log;
   readonly hub: Hub;
   readonly preauth: PreauthPool;
+  readonly intake: Intake;
   readonly dispatch: DispatchPorts;
   readonly newId: () => string;
   readonly admit: (facts: ConnectionFacts, presented: Presented) => Promise<Admission>;
@@ -64,13 +68,14 @@ type State =
 const NO_CAPS: ReadonlySet<string> = new Set();
 
 /** One WebSocket, from its challenge to its close. */
-export class WsConnection implements Receiver, Pingable {
+export class WsConnection implements Receiver, Pingable, Requester {
   readonly connId: string;
   readonly subscriptions: Subscriptions = { sessions: false, messages: new Set(), all: false };
   missed = 0;
   readonly #ws: WebSocket;
   readonly #ports: ConnectionPorts;
   readonly #outbox: Outbox;
+  readonly #lane: Lane;
   #state: State;
   #caps = NO_CAPS;
 
@@ -79,6 +84,7 @@ export class WsConnection implements Receiver, Pingable {
     this.#ports = ports;
     this.connId = ports.newId();
     this.#outbox = new Outbox(ws, socket, () => this.close(CLOSE.policy, 'slow consumer'));
+    this.#lane = ports.intake.lane(addressKey, ws, (frame) => this.#take(frame));
     const nonce = ports.newId();
     const pooled: Unadmitted = { address: addressKey, drop: () => this.#cut('pushed out by newer connections') };
     this.#state = {
@@ -90,11 +96,15 @@ export class WsConnection implements Receiver, Pingable {
       cancelDeadline: ports.clock.after(LIMITS.handshakeMs, () => this.close(CLOSE.normal, '')),
     };
     ports.preauth.add(pooled);
-    ws.on('message', (data: Buffer, isBinary) => this.#message(data, isBinary));
+    ws.on('message', (data: Buffer) => {
+      this.missed = 0;
+      if (this.#state.at !== 'closing') this.#lane.push(data);
+    });
     ws.on('pong', () => {
       this.missed = 0;
     });
-    ws.on('close', () => this.#closed());
+    // What it sent before it left counts: a message and a goodbye in one breath are a message.
+    ws.on('close', () => this.#lane.whenEmpty(() => this.#leave()));
     // The close frame with its code (1009 for a frame that is too large) is sent by the library; there is nothing to add.
     ws.on('error', (error) => this.#ports.log.debug('websocket error', { connId: this.connId, cause: error.message }));
     this.#outbox.text(withoutSeq(eventBody('connect.challenge', { nonce, ts: ports.clock.now() })));
@@ -126,6 +136,8 @@ export class WsConnection implements Receiver, Pingable {
   }
 
   ping(): void {
+    // Its pongs lie among what is not read now. Whether it takes what is sent to it says as much.
+    if (this.#lane.isPaused && this.#outbox.isMoving()) this.missed = 0;
     this.#ws.ping();
   }
   dead(): void {
@@ -145,6 +157,7 @@ export class WsConnection implements Receiver, Pingable {
 
   /** Out of every list, whatever state it was in; idempotent. */
   #leave(): void {
+    this.#lane.drop();
     const state = this.#state;
     this.#state = { at: 'closing' };
     if (state.at === 'awaiting-hello' || state.at === 'admitting') {
@@ -156,25 +169,23 @@ export class WsConnection implements Receiver, Pingable {
     }
   }
 
-  #closed(): void {
-    this.#leave();
+  /** One frame, in its turn. */
+  #take(data: Buffer): Promise<void> | undefined {
+    const state = this.#state;
+    if (state.at === 'closing') return undefined;
+    if (state.at === 'open') {
+      const work = takeRequest(this.#ports.intake, this, data);
+      // Who asks faster than it reads waits for itself: what it has not read yet is bounded by one answer.
+      return work === undefined ? this.#outbox.room() : work.then(() => this.#outbox.room());
+    }
+    if (state.at === 'admitting') this.close(CLOSE.policy, 'invalid handshake: nothing may follow connect before it is answered');
+    else this.#first(state, data);
+    return undefined;
   }
 
-  #message(data: Buffer, isBinary: boolean): void {
-    this.missed = 0;
-    const state = this.#state;
-    if (state.at === 'closing') return;
-    // A binary frame that holds JSON is taken like text, as existing servers do.
-    const text = data.toString('utf8');
-    if (state.at === 'open') {
-      this.#request(state, text, data.length, isBinary);
-      return;
-    }
-    if (state.at === 'admitting') {
-      this.close(CLOSE.policy, 'invalid handshake: nothing may follow connect before it is answered');
-      return;
-    }
-    const frame = parseRequest(text);
+  /** The first frame has to be `connect`. A binary one that holds JSON is taken like text, as existing servers do. */
+  #first(state: Extract<State, { at: 'awaiting-hello' }>, data: Buffer): void {
+    const frame = parseRequest(data.toString('utf8'));
     if (!frame.ok) {
       if (frame.error.kind === 'json') this.close(CLOSE.normal, '');
       else if (frame.error.kind === 'not-object' || frame.error.kind === 'not-request') this.close(CLOSE.policy, 'invalid request frame');
@@ -234,8 +245,9 @@ export class WsConnection implements Receiver, Pingable {
     this.#ports.preauth.remove(state.pooled);
     const info: OpenInfo = { connId: this.connId, protocol, client: connect.client, principal: admission.principal };
     this.#state = { at: 'open', info, wrongRoleCalls: 0 };
+    this.#lane.belongTo(admission.principal.id);
     if (connect.caps !== undefined && connect.caps.length > 0) this.#caps = new Set(connect.caps);
-    raiseLimit(this.#ws);
+    raiseLimit(this.#ws, frameLimit(this.#ports.dispatch, admission.principal, protocol));
     this.#outbox.together(() => {
       this.#outbox.text(this.#ports.hello(frame.id, info, admission));
       this.#ports.hub.add(this);
@@ -251,23 +263,14 @@ export class WsConnection implements Receiver, Pingable {
     this.close(code, reason);
   }
 
-  #request(state: Extract<State, { at: 'open' }>, text: string, bytes: number, isBinary: boolean): void {
-    const frame = parseRequest(text);
-    if (!frame.ok) {
-      // What is not JSON has no id to answer; clients rely on the silence.
-      if (frame.error.kind === 'json') {
-        this.#ports.log.debug('not JSON', { connId: this.connId, binary: isBinary });
-        return;
-      }
-      this.#outbox.text(errorText(frame.error.id, { code: 'INVALID_REQUEST', message: `invalid request frame: ${frame.error.message}` }));
-      return;
-    }
-    if (frame.value.method === 'connect') {
-      this.#outbox.text(errorText(frame.value.id, { code: 'INVALID_REQUEST', message: 'connect is only valid as the first request' }));
-      return;
-    }
-    const { connId, protocol, client, principal } = state.info;
-    const call = {
+  // ── Requester ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get dispatch(): DispatchPorts {
+    return this.#ports.dispatch;
+  }
+  call(): CallFacts {
+    const { connId, protocol, client, principal } = this.#open().info;
+    return {
       connId,
       protocol,
       principal,
@@ -276,11 +279,23 @@ export class WsConnection implements Receiver, Pingable {
       clientLabel: client.displayName ?? client.id,
       subscriptions: this.subscriptions,
     };
-    const outcome = dispatch(this.#ports.dispatch, frame.value, bytes, call, (answer) => this.#outbox.text(answer));
-    if (outcome === 'wrong-role') this.#wrongRole(state);
   }
-
-  #wrongRole(state: Extract<State, { at: 'open' }>): void {
+  send(text: string): void {
+    this.#outbox.text(text);
+  }
+  fault(fault: FrameFault): void {
+    // What is not JSON has no id to answer; clients rely on the silence.
+    if (fault.kind === 'json') this.#ports.log.debug('not JSON', { connId: this.connId });
+    else this.#outbox.text(errorText(fault.id, { code: 'INVALID_REQUEST', message: `invalid request frame: ${fault.message}` }));
+  }
+  answered({ id, method }: RequestFrame): boolean {
+    if (method !== 'connect') return false;
+    this.#outbox.text(errorText(id, { code: 'INVALID_REQUEST', message: 'connect is only valid as the first request' }));
+    return true;
+  }
+  wrongRole(): void {
+    const state = this.#state;
+    if (state.at !== 'open') return;
     state.wrongRoleCalls++;
     if (state.wrongRoleCalls >= LIMITS.unauthorizedCalls) this.close(CLOSE.policy, 'repeated unauthorized calls');
   }
@@ -290,7 +305,7 @@ export class WsConnection implements Receiver, Pingable {
  * `ws` takes the size limit of a socket when it is made; before `connect` it is 64 KiB, and there is no public way to
  * raise it afterwards. The field is private to the library: its version is pinned exactly, and a test would notice.
  */
-function raiseLimit(ws: WebSocket): void {
+function raiseLimit(ws: WebSocket, bytes: number): void {
   const receiver = (ws as unknown as { _receiver?: { _maxPayload?: number } })._receiver;
-  if (receiver !== undefined) receiver._maxPayload = LIMITS.maxPayload;
+  if (receiver !== undefined) receiver._maxPayload = bytes;
 }

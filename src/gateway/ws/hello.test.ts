@@ -23,6 +23,7 @@ const FACTS: HelloFacts = {
   stateDir: '/state',
   authMode: 'token',
   configHash: 'hash',
+  maxPayload: 1024,
 };
 const hello = (protocol: 3 | 4, role: 'operator' | 'node', scopes: readonly Scope[]) =>
   JSON.parse(helloText('1', protocol, 'conn', { role, scopes }, undefined, FACTS)).payload;

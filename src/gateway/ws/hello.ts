@@ -20,6 +20,8 @@ export interface HelloFacts {
   readonly stateDir: string;
   readonly authMode: string;
   readonly configHash: string;
+  /** Largest frame that this receiver may send, bytes. */
+  readonly maxPayload: number;
 }
 
 const ATTACHMENTS = { maxBytes: 19_464_192, maxImageBytes: 6_291_456 };
@@ -69,7 +71,7 @@ export function helloText(
   const tail = {
     ...(auth === undefined ? {} : { auth }),
     policy: {
-      maxPayload: LIMITS.maxPayload,
+      maxPayload: facts.maxPayload,
       maxBufferedBytes: LIMITS.maxBufferedBytes,
       tickIntervalMs: LIMITS.tickIntervalMs,
       ...(protocol === 4 ? { attachments: ATTACHMENTS } : {}),

@@ -24,6 +24,8 @@ function joined(earlier: OutEvent, later: OutEvent): OutEvent {
 
 /** From here on a reader counts as slow and droppable events are held back. */
 export const SLOW_BYTES = 256 * 1024;
+/** With more than this unsent, no further request of this connection is taken: it reads first. */
+const ROOM_BYTES = 1024 * 1024;
 /** Held-back events of one connection; past it the oldest goes (its reader resumes from state events). */
 const MAX_HELD = 64;
 
@@ -39,12 +41,20 @@ export class Outbox {
   #held: Map<string, OutEvent> | undefined;
   #seq = 0;
   #dropped = 0;
+  /** The one who waits for room: a connection takes its frames one at a time. */
+  #waiting: (() => void) | undefined;
+  /** Bytes that had left when `isMoving` was asked last. */
+  #left = 0;
 
   constructor(ws: WebSocket, socket: Duplex, onOverflow: () => void) {
     this.#ws = ws;
     this.#socket = socket;
     this.#onOverflow = onOverflow;
-    socket.on('drain', () => this.#flush());
+    socket.on('drain', () => {
+      this.#flush();
+      this.#roomMade();
+    });
+    socket.on('close', () => this.#roomMade());
   }
 
   /** Frames written with a `seq`. */
@@ -54,6 +64,27 @@ export class Outbox {
   /** Events that were dropped or joined because the reader was slow. */
   get dropped(): number {
     return this.#dropped;
+  }
+
+  /** Undefined: there is room for more answers. Otherwise it resolves when what was sent has left, or the connection has ended. */
+  room(): Promise<void> | undefined {
+    if (this.#socket.writableLength <= ROOM_BYTES || this.#socket.destroyed) return undefined;
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
+  }
+
+  /** Whether the reader took anything since this was asked last, or has taken all. */
+  isMoving(): boolean {
+    const before = this.#left;
+    this.#left = (this.#socket as Duplex & { readonly bytesWritten?: number }).bytesWritten ?? 0;
+    return this.#socket.writableLength === 0 || this.#left !== before;
+  }
+
+  #roomMade(): void {
+    const resolve = this.#waiting;
+    this.#waiting = undefined;
+    resolve?.();
   }
 
   /** What `task` sends leaves in one write. */

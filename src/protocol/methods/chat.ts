@@ -55,12 +55,14 @@ export const chatHistory = defineMethod<Record<string, unknown>>()({
   name: 'chat.history',
   scope: 'operator.read',
   effect: 'read',
+  cost: 'heavy',
   params: historyParams,
 });
 export const chatStartup = defineMethod<Record<string, unknown>>()({
   name: 'chat.startup',
   scope: 'operator.read',
   effect: 'read',
+  cost: 'heavy',
   params: historyParams,
 });
 export const chatMetadata = defineMethod<Record<string, unknown>>()({

@@ -6,6 +6,7 @@ export const sessionsList = defineMethod<Record<string, unknown>>()({
   name: 'sessions.list',
   scope: 'operator.read',
   effect: 'read',
+  cost: 'heavy',
   params: z.object({
     /** Existing panels ask for 10,000; a page holds at most 1,000. */
     limit: limit(100_000),
@@ -31,6 +32,7 @@ export const sessionsPreview = defineMethod<Record<string, unknown>>()({
   name: 'sessions.preview',
   scope: 'operator.read',
   effect: 'read',
+  cost: 'heavy',
   params: z.object({
     keys: z.array(sessionKey).check(z.minLength(1), z.maxLength(64)),
     limit: limit(200),

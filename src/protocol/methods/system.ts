@@ -39,6 +39,7 @@ export const logsTail = defineMethod<{
   name: 'logs.tail',
   scope: 'operator.read',
   effect: 'read',
+  cost: 'heavy',
   params: z.object({
     cursor: z.optional(z.int().check(z.minimum(0))),
     limit: limit(5000),
@@ -49,6 +50,7 @@ export const configGet = defineMethod<Record<string, unknown>>()({
   name: 'config.get',
   scope: 'operator.read',
   effect: 'read',
+  cost: 'heavy',
   params: nothing,
 });
 

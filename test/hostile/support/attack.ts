@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { newStateDir, ROOT, startTestGateway, type TestGateway, type TestGatewayOptions } from '../../support/gateway.ts';
 import { until } from '../../support/until.ts';
@@ -9,13 +11,21 @@ import { until } from '../../support/until.ts';
 /** What the gateway owes everybody else while one caller does its worst. `docs/performance.md` has the table. */
 export const BOUNDS = { lagP99Ms: 20, lagWorstMs: 150, rssMiB: 400 } as const;
 
+const MIN_MS = 1_500;
+
 export interface Figures {
-  /** Lateness of the gateway's event loop without what the kernel made it wait for a core, ms. */
+  /** Lateness of the gateway's event loop, ms: what is judged. On a busy machine it is the time it worked, else the time that passed. */
   readonly lag: { readonly p99: number; readonly worst: number; readonly ticks: number };
   /** Peak resident memory of the gateway's process since the attack began, MiB. */
   readonly peakMiB: number;
   /** How long `health` took for another client in a process of its own, ms; on the clock of the wall. */
-  readonly neighbour: { readonly p50: number; readonly p99: number; readonly worst: number; readonly asked: number; readonly failed: number };
+  readonly neighbour: {
+    readonly p50: number;
+    readonly p99: number;
+    readonly worst: number;
+    readonly asked: number;
+    readonly failed: number;
+  };
 }
 
 export interface WatchedGateway extends TestGateway {
@@ -60,7 +70,8 @@ export async function startWatchedGateway(options: TestGatewayOptions = {}): Pro
     // Linux keeps the peak since the last time somebody wrote 5 here.
     writeFileSync(`/proc/${pid}/clear_refs`, '5');
     try {
-      await attack();
+      // A hundredth of a moment says nothing: what follows a short attack counts too.
+      await Promise.all([attack(), wait(MIN_MS)]);
     } finally {
       const gone = once(neighbour, 'exit');
       neighbour.stdin.end();
@@ -69,19 +80,18 @@ export async function startWatchedGateway(options: TestGatewayOptions = {}): Pro
     if (gateway.child.exitCode !== null || gateway.child.signalCode !== null) throw new Error(`the gateway has died:\n${gateway.output()}`);
     const { took, failed, closed } = JSON.parse(said.slice(said.indexOf('{'))) as { took: number[]; failed: number; closed: boolean };
     if (closed) throw new Error('the neighbour was thrown out');
-    const at = (sorted: readonly number[], part: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+    const at = (sorted: readonly number[], part: number): number =>
+      sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
     // One more write of the probe, so that its record covers the whole attack.
     const before = readFileSync(record, 'utf8');
     await until(() => readFileSync(record, 'utf8') !== before);
-    const { ticks, worst, steps } = JSON.parse(readFileSync(record, 'utf8')) as { ticks: number; worst: number; steps: number[] };
-    let seen = 0;
-    const p99 = steps.findIndex((count) => {
-      seen += count;
-      return seen >= ticks * 0.99;
-    });
+    const { wall, ran } = JSON.parse(readFileSync(record, 'utf8')) as Record<'wall' | 'ran', Lateness>;
+    // With others on both cores even the kernel's own account of waiting leaves things out (threads that collect garbage).
+    const isBusy = (loadavg()[0] ?? 0) > 1.8;
+    const lag = lagOf(isBusy ? ran : wall);
     took.sort((a, b) => a - b);
     const figures: Figures = {
-      lag: { p99, worst: Math.round(worst), ticks },
+      lag,
       peakMiB: Math.round(kib('VmHWM') / 1024),
       neighbour: {
         p50: round(at(took, 0.5)),
@@ -92,12 +102,28 @@ export async function startWatchedGateway(options: TestGatewayOptions = {}): Pro
       },
     };
     console.log(
-      `hostile | ${name} | lag p99 ${p99} ms, worst ${figures.lag.worst} ms | peak ${figures.peakMiB} MiB | neighbour p50 ${figures.neighbour.p50}, p99 ${figures.neighbour.p99}, worst ${figures.neighbour.worst} ms of ${took.length}`,
+      `hostile | ${name} | lag p99 ${lag.p99} ms, worst ${lag.worst} ms${isBusy ? ' (busy machine)' : ''} | peak ${figures.peakMiB} MiB | neighbour p50 ${figures.neighbour.p50}, p99 ${figures.neighbour.p99}, worst ${figures.neighbour.worst} ms of ${took.length}`,
     );
     return figures;
   }
 
   return { ...gateway, under, rssMiB, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() };
+}
+
+interface Lateness {
+  readonly ticks: number;
+  readonly worst: number;
+  /** How many ticks were so many ms late. */
+  readonly steps: readonly number[];
+}
+
+function lagOf({ ticks, worst, steps }: Lateness): Figures['lag'] {
+  let seen = 0;
+  const p99 = steps.findIndex((count) => {
+    seen += count;
+    return seen >= ticks * 0.99;
+  });
+  return { p99, worst: Math.round(worst), ticks };
 }
 
 const round = (ms: number): number => Math.round(ms * 10) / 10;

@@ -1,7 +1,8 @@
 'use strict';
 // Preloaded into the gateway under attack (NODE_OPTIONS=--require): measures how late its event loop is, where a client on
-// a busy machine cannot. What the kernel made the main thread wait for a core is taken out (schedstat), so the figure is
-// about this program and not about its neighbours. Every half second the whole record goes to OCG_LOOP_PROBE as JSON.
+// a busy machine cannot. Two records, from the main thread's schedstat: `wall` is lateness without what the kernel made it
+// wait for a core; `ran` is the processor time that it used meanwhile, which a busy machine does not change, but which sees
+// no wait for a disk. Every half second both go to OCG_LOOP_PROBE as JSON.
 const fs = require('node:fs');
 const file = process.env.OCG_LOOP_PROBE;
 if (file && require('node:worker_threads').isMainThread && process.argv.includes('gateway')) {
@@ -9,36 +10,40 @@ if (file && require('node:worker_threads').isMainThread && process.argv.includes
   const stat = `/proc/${process.pid}/task/${process.pid}/schedstat`;
   const fd = fs.openSync(stat, 'r');
   const buffer = Buffer.alloc(128);
-  const waitedMs = () => Number(buffer.toString('latin1', 0, fs.readSync(fd, buffer, 0, 128, 0)).split(' ')[1]) / 1e6;
-  // Lateness in steps of 1 ms; the last step is everything beyond.
-  const steps = new Array(2001).fill(0);
-  let last = performance.now();
-  let waited = waitedMs();
-  let ticks = 0;
-  let worst = 0;
-  let written = 0;
-  const write = () => {
-    fs.writeFileSync(`${file}.tmp`, JSON.stringify({ ticks, worst, steps }));
-    fs.renameSync(`${file}.tmp`, file);
+  /** Processor time used, and time waited for a processor, ms. */
+  const schedstat = () => {
+    const [ran, waited] = buffer.toString('latin1', 0, fs.readSync(fd, buffer, 0, 128, 0)).split(' ');
+    return { ran: Number(ran) / 1e6, waited: Number(waited) / 1e6 };
   };
+  // In steps of 1 ms; the last step is everything beyond.
+  const fresh = () => ({ ticks: 0, worst: 0, steps: new Array(2001).fill(0) });
+  let wall = fresh();
+  let ran = fresh();
+  const note = (record, ms) => {
+    record.ticks++;
+    record.steps[Math.min(2000, Math.round(ms))]++;
+    if (ms > record.worst) record.worst = ms;
+  };
+  let last = performance.now();
+  let before = schedstat();
+  let written = 0;
   setInterval(() => {
     const now = performance.now();
-    const waitedNow = waitedMs();
-    const late = Math.max(0, now - last - EVERY_MS - (waitedNow - waited));
-    ticks++;
-    steps[Math.min(2000, Math.round(late))]++;
-    if (late > worst) worst = late;
+    const used = schedstat();
+    const late = Math.max(0, now - last - EVERY_MS - (used.waited - before.waited));
+    note(wall, late);
+    note(ran, Math.min(late, used.ran - before.ran));
     if (now - written > 500) {
       written = now;
       if (fs.existsSync(`${file}.reset`)) {
         fs.unlinkSync(`${file}.reset`);
-        steps.fill(0);
-        ticks = 0;
-        worst = 0;
+        wall = fresh();
+        ran = fresh();
       }
-      write();
+      fs.writeFileSync(`${file}.tmp`, JSON.stringify({ wall, ran }));
+      fs.renameSync(`${file}.tmp`, file);
     }
     last = performance.now();
-    waited = waitedMs();
+    before = schedstat();
   }, EVERY_MS).unref();
 }

@@ -53,6 +53,7 @@ export function chatCompletions(ports: HttpPorts): RouteHandler {
     });
 
     const outcome = await ports.agent.send({ ...request.turn, runId, origin: originOf(exchange.principal) });
+    exchange.taken();
     if (outcome.status === 'refused') return exchange.fail(wireFault(outcome.error));
     if (!exchange.isOpen) {
       if (request.isOneOff && !hasEnded) stopRun(request.turn.sessionKey, runId);
