@@ -53,8 +53,9 @@ async function main(): Promise<void> {
       chunkFileNames: 'chunks/[name]-[hash].cjs',
       hashCharacters: 'base36',
     },
-    // `ws` tries these native helpers and does without: pure JavaScript is what we measured.
-    external: ['bufferutil', 'utf-8-validate'],
+    // `ws` tries these native helpers. The one is better done in a few lines of our own, the other is in Node since 18.
+    resolve: { alias: { bufferutil: path.join(ROOT, 'src/net/bufferutil.ts') } },
+    external: ['utf-8-validate'],
     plugins: [lateBuiltins('ws/lib/websocket.js', ['https', 'tls']), lateBuiltins('ws/lib/permessage-deflate.js', ['zlib'])],
     onLog(level, log, handler) {
       if (level !== 'debug' && level !== 'info') handler('error', log); // A warning of today is a crash of tomorrow.
