@@ -10,7 +10,6 @@ import { admit, helloAuth, type Principal, stillStands } from '../auth/admit.ts'
 import { Approvals } from '../auth/approvals.ts';
 import { AuditTrail } from '../auth/audit.ts';
 import { mayReceive } from '../auth/authorize.ts';
-import { PolicyHolder } from '../auth/policy.ts';
 import { AuthLimiter } from '../auth/rate-limit.ts';
 import type { Env } from '../config/env.ts';
 import { writeFirstConfig } from '../config/first-run.ts';
@@ -169,7 +168,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const devices = sqliteDevices(db);
 
     // The door.
-    const policy = new PolicyHolder(settings.auth.settings);
+    const { policy } = settings;
     const limiter = new AuthLimiter(clock, () => policy.current().rateLimit);
     const approvals = new Approvals(devices, clock);
     const audit = new AuditTrail(sqliteAudit(db), clock, log.part('audit'));
@@ -416,7 +415,8 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       const { action, ignored, changed } = await settings.take(next);
       if (ignored.length > 0) log.warn('changes that wait for a restart: openclaw gateway restart', { paths: ignored });
       if (action === 'nothing') return;
-      policy.replace(settings.auth.settings);
+      // It ends anyway, and comes up with the new text; who may be here counts for those who stay until then.
+      if (lifecycle.isEnding) return;
       if (action === 'restart') {
         const failure = await listeners.problem(bindWish(next, flags.port));
         if (failure === undefined) lifecycle.restart('the config changed');
@@ -439,9 +439,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       return applying;
     });
     const rereadSecret = async (): Promise<void> => {
-      if (!(await settings.rereadSecret())) return;
-      policy.replace(settings.auth.settings);
-      log.info('another secret was read from its file');
+      if (await settings.rereadSecret()) log.info('another secret was read from its file');
     };
     closing.push(clock.every(SECRET_FILE_MS, () => inTurn('the secret in its file was not taken over', rereadSecret)));
 
@@ -457,7 +455,6 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     readiness.setState('draining');
     open = false;
     listeners.close();
-    watch.stop();
     await within(clock, drainMs, lifecycle.hurried, agent.drain(drainMs));
     // What still runs is marked interrupted. A tool that does not let go is left behind; the next start marks its run.
     await within(clock, INTERRUPT_LIMIT_MS, NEVER, agent.drain(0));
