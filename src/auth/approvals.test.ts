@@ -105,8 +105,8 @@ describe('answers', () => {
     expect(messageOf(await door.approvals.rotate(key.id, 'operator', ['operator.read'], weak))).toBe('missing scope: operator.admin');
     expect(messageOf(await door.approvals.rotate(key.id, 'operator', ['operator.read'], { ...weak, deviceId: key.id }))).toBe('done');
     expect(messageOf(await door.approvals.revoke(key.id, 'operator', weak))).toBe('missing scope: operator.admin');
-    expect(messageOf(await door.approvals.remove(key.id, weak))).toBe('missing scope: operator.admin');
-    expect(messageOf(await door.approvals.remove(key.id, { ...weak, deviceId: key.id }))).toBe('done');
+    // Taking a device away asks for nothing more than `operator.pairing`.
+    expect(messageOf(await door.approvals.remove(key.id))).toBe('done');
     const roles = [{ role: 'operator', scopes: ['operator.admin'] }] as const;
     expect(messageOf(await door.approvals.issueCode({ kind: 'link', roles }, weak))).toBe('missing scope: operator.admin');
   });
@@ -148,7 +148,7 @@ describe('answers', () => {
     expect(await previous()).toBe('expired');
     await door.approvals.approve(undefined, OWNER);
     expect(await previous()).toBe('in');
-    await door.approvals.remove(key.id, OWNER);
+    await door.approvals.remove(key.id);
     expect(await previous()).toBeUndefined();
   });
 
@@ -176,6 +176,20 @@ describe('answers', () => {
     ]);
     expect(messageOf(await door.approvals.rotate(key.id, 'operator', ['operator.admin'], OWNER))).toContain('not approved');
     expect(messageOf(await door.approvals.rotate(key.id, 'node', undefined, OWNER))).toBe('unknown deviceId/role');
+  });
+
+  test('PA-51: a rotation by another than the device makes no token at all, but ends those that were', async () => {
+    const door = testDoor();
+    const key = testKey();
+    const old = admitted(await door.knock(FACTS.local, ASK, key)).handout?.deviceToken;
+    const other = helper('operator.pairing', 'operator.admin');
+    const answer = await door.approvals.rotate(key.id, 'operator', undefined, other);
+    expect(answer).not.toHaveProperty('token');
+    expect(answer).toMatchObject({ deviceId: key.id, tokenDelivery: 'withheld-cross-device' });
+    expect(door.devices.tokens(key.id)).toEqual([]);
+    expect(codeOf(await door.knock(FACTS.remote, { auth: { deviceToken: old } }, key))).toBe('AUTH_DEVICE_TOKEN_MISMATCH');
+    const own = await door.approvals.rotate(key.id, 'operator', undefined, { ...other, deviceId: key.id });
+    expect(own).toMatchObject({ token: expect.any(String), tokenDelivery: 'in-band' });
   });
 
   test('PA-29 revoke: the token is dead, the device may come back with the secret', async () => {

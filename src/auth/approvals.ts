@@ -28,8 +28,22 @@ export type PairingEvent =
       readonly decision: 'approved' | 'rejected';
       readonly ts: number;
     }
-  /** Live connections of this device (with this role, on this token) have to close within 2 s. */
-  | { readonly kind: 'revoked'; readonly deviceId: string; readonly role?: Role; readonly credentialId?: string; readonly reason: string };
+  /** Live connections of this device (with this role, on this token) have to close: the one that asked for it after its answer, all others at once. */
+  | {
+      readonly kind: 'revoked';
+      readonly deviceId: string;
+      readonly role?: Role;
+      readonly credentialId?: string;
+      readonly reason: string;
+      readonly by?: Asking | undefined;
+    };
+
+/** The connection whose request this is. */
+export interface Asking {
+  readonly connId: string;
+  /** Runs `task` when the request was answered. */
+  afterAnswer(task: () => void): void;
+}
 
 /** What a device says of itself; none of it is authority. */
 export interface DeviceDetails {
@@ -59,6 +73,17 @@ export interface Settlement {
 export interface Settled {
   readonly token: IssuedToken | undefined;
   readonly further: readonly IssuedToken[];
+}
+
+/** What a rotation answers, in the words of the wire. */
+export interface Rotated {
+  readonly deviceId: string;
+  readonly role: Role;
+  readonly scopes: readonly Scope[];
+  readonly rotatedAtMs: number;
+  /** Only with `in-band`. */
+  readonly token?: string;
+  readonly tokenDelivery: 'in-band' | 'withheld-cross-device';
 }
 
 /** A request for a person. */
@@ -222,58 +247,59 @@ export class Approvals {
     return { requestId, deviceId: request.deviceId };
   }
 
-  /** Forgets a device; its connections close, its tokens die, and coming back needs an approval. */
-  async remove(deviceId: string, actor: Principal): Promise<{ deviceId: string } | Refusal> {
+  /** Forgets a device; its connections close, its tokens die, and coming back needs an approval. Taking away asks for nothing but `operator.pairing`. */
+  async remove(deviceId: string, by?: Asking): Promise<{ deviceId: string } | Refusal> {
     const now = this.#clock.now();
     const answer = await this.#store.write((tx) => {
       const device = tx.device(deviceId);
       if (device === undefined || device.removedAtMs !== undefined) return refuse('INVALID_REQUEST', 'unknown deviceId');
-      const missing =
-        actor.deviceId === deviceId
-          ? undefined
-          : missingScope(
-              actor,
-              device.roles.flatMap(({ scopes }) => scopes),
-            );
-      if (missing !== undefined) return missing;
       tx.putDevice({ ...device, roles: [], removedAtMs: now });
       for (const token of tx.tokens(deviceId)) tx.dropToken(token.id);
       for (const request of tx.pending()) if (request.deviceId === deviceId) tx.dropPending(request.requestId);
       for (const code of tx.codes()) if (code.boundTo === deviceId) tx.dropCode(code.id);
       return { deviceId };
     });
-    if ('deviceId' in answer) this.#tell([{ kind: 'revoked', deviceId, reason: 'device removed' }]);
+    if ('deviceId' in answer) this.#tell([{ kind: 'revoked', deviceId, reason: 'device removed', by }]);
     return answer;
   }
 
   /**
-   * Ends all tokens of a device's role and makes one new one. The caller must hold what it hands out, and what it ends: else a narrow
-   * rotation would be a way to throw out who holds more.
+   * Ends all tokens of a device's role. The caller must hold what it ends, and what it hands out: else a narrow rotation would be a way to throw
+   * out who holds more. The new token's text goes to the device itself or to the owner on the admin socket; for anybody else none is made, and the
+   * device gets its next one when it comes back with another credential.
    */
   async rotate(
     deviceId: string,
     role: string,
     scopes: readonly string[] | undefined,
     actor: Principal,
-  ): Promise<{ deviceId: string; role: Role; token: string; scopes: readonly Scope[]; rotatedAtMs: number } | Refusal> {
+    by?: Asking,
+  ): Promise<Rotated | Refusal> {
     const now = this.#clock.now();
-    const answer = await this.#store.write((tx) => {
+    const answer = await this.#store.write((tx): Rotated | Refusal => {
       const approved = roleOf(tx, deviceId, role);
       if (approved === undefined) return refuse('INVALID_REQUEST', 'unknown deviceId/role');
       const bound = scopes === undefined ? undefined : knownScopes(scopes);
       const beyond = bound?.find((scope) => !closeScopes(approved.scopes).includes(scope));
       if (beyond !== undefined) return refuse('INVALID_REQUEST', `scope not approved for this device: ${beyond}`);
-      const missing = missingScope(actor, actor.deviceId === deviceId ? (bound ?? approved.scopes) : approved.scopes);
+      const isOwn = actor.deviceId === deviceId;
+      const missing = missingScope(actor, isOwn ? (bound ?? approved.scopes) : approved.scopes);
       if (missing !== undefined) return missing;
       for (const token of tx.tokens(deviceId)) if (token.role === approved.role) tx.dropToken(token.id);
-      const issued = issueToken(tx, now, { deviceId, role: approved.role, bound });
-      return { deviceId, role: approved.role, token: issued.text, scopes: [...(bound ?? approved.scopes)].sort(), rotatedAtMs: now };
+      const done = { deviceId, role: approved.role, scopes: [...(bound ?? approved.scopes)].sort(), rotatedAtMs: now };
+      if (!isOwn && actor.kind !== 'socket') return { ...done, tokenDelivery: 'withheld-cross-device' };
+      return { ...done, token: issueToken(tx, now, { deviceId, role: approved.role, bound }).text, tokenDelivery: 'in-band' };
     });
-    if ('token' in answer) this.#tell([{ kind: 'revoked', deviceId, role: answer.role, reason: 'device token rotated' }]);
+    if ('rotatedAtMs' in answer) this.#tell([{ kind: 'revoked', deviceId, role: answer.role, reason: 'device token rotated', by }]);
     return answer;
   }
 
-  async revoke(deviceId: string, role: string, actor: Principal): Promise<{ deviceId: string; role: Role; revokedAtMs: number } | Refusal> {
+  async revoke(
+    deviceId: string,
+    role: string,
+    actor: Principal,
+    by?: Asking,
+  ): Promise<{ deviceId: string; role: Role; revokedAtMs: number } | Refusal> {
     const now = this.#clock.now();
     const answer = await this.#store.write((tx) => {
       const approved = roleOf(tx, deviceId, role);
@@ -283,7 +309,7 @@ export class Approvals {
       for (const token of tx.tokens(deviceId)) if (token.role === approved.role) tx.dropToken(token.id);
       return { deviceId, role: approved.role, revokedAtMs: now };
     });
-    if ('revokedAtMs' in answer) this.#tell([{ kind: 'revoked', deviceId, role: answer.role, reason: 'device token revoked' }]);
+    if ('revokedAtMs' in answer) this.#tell([{ kind: 'revoked', deviceId, role: answer.role, reason: 'device token revoked', by }]);
     return answer;
   }
 

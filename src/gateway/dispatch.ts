@@ -6,7 +6,10 @@ import { errorText, type RequestFrame } from '../protocol/frames.ts';
 import { parseParams } from '../protocol/parse-params.ts';
 import type { AnyMethod } from '../protocol/registry.ts';
 import { type Call, type Handler, Prebuilt } from './call.ts';
-import type { RateLanes } from './lanes.ts';
+import type { FairLanes } from './lanes.ts';
+
+/** A call without the verbs that dispatch gives it. */
+type Caller = Omit<Call, 'more' | 'afterAnswer'>;
 
 /** A descriptor with the handler that answers it. */
 export interface Bound {
@@ -30,10 +33,10 @@ export function bindMethods(index: ReadonlyMap<string, AnyMethod>, handlers: Rea
 export interface DispatchPorts {
   readonly methods: MethodTable;
   readonly log: Log;
-  /** Calls that change something, per principal. */
-  readonly writes: RateLanes;
+  /** Calls that change something, per principal and fair among its connections. */
+  readonly writes: FairLanes;
   /** Calls that change access or configuration, per principal and method. */
-  readonly control: RateLanes;
+  readonly control: FairLanes;
 }
 
 const ok = (id: string, payload: unknown): string =>
@@ -52,7 +55,7 @@ export function dispatch(
   ports: DispatchPorts,
   frame: RequestFrame,
   bytes: number,
-  call: Omit<Call, 'more'>,
+  call: Caller,
   send: (text: string) => void,
 ): 'taken' | 'wrong-role' {
   const bound = ports.methods.get(frame.method);
@@ -72,10 +75,18 @@ export function dispatch(
     send(errorText(frame.id, { code: 'INVALID_REQUEST', message: `invalid ${descriptor.name} params: ${params.error}` }));
     return 'taken';
   }
+  // What an answer causes (its own connection is closed, say) comes after it, whatever the answer is.
+  let consequences: (() => void)[] | undefined;
+  const final = (text: string): void => {
+    send(text);
+    const due = consequences ?? [];
+    consequences = [];
+    for (const task of due) task();
+  };
   const failed = (thrown: unknown): void => {
     // A handler that throws is a bug here, not the caller's: the log gets the cause, the caller a word that is safe to show.
     ports.log.error('a handler failed', { method: descriptor.name, cause: messageOf(thrown) });
-    send(
+    final(
       errorText(frame.id, {
         code: 'UNAVAILABLE',
         message: `${descriptor.name} failed inside the gateway; see openclaw logs`,
@@ -85,9 +96,13 @@ export function dispatch(
   };
   try {
     const more = (payload: unknown): void => send(ok(frame.id, payload));
-    const answer = (handler as Handler<unknown>)(params.value, { ...call, more });
-    if (answer instanceof Promise) answer.then((value) => send(textOf(frame.id, value)), failed).catch(failed);
-    else send(textOf(frame.id, answer));
+    const afterAnswer = (task: () => void): void => {
+      consequences ??= [];
+      consequences.push(task);
+    };
+    const answer = (handler as Handler<unknown>)(params.value, { ...call, more, afterAnswer });
+    if (answer instanceof Promise) answer.then((value) => final(textOf(frame.id, value)), failed).catch(failed);
+    else final(textOf(frame.id, answer));
   } catch (thrown) {
     failed(thrown);
   }
@@ -95,8 +110,7 @@ export function dispatch(
 }
 
 /** A node that calls what operators call, or the other way round: worth closing over when it goes on. */
-const wrongRole = (call: Omit<Call, 'more'>, descriptor: AnyMethod): boolean =>
-  (call.principal.role === 'node') !== (descriptor.scope === 'node');
+const wrongRole = (call: Caller, descriptor: AnyMethod): boolean => (call.principal.role === 'node') !== (descriptor.scope === 'node');
 
 export const unknownMethod = (method: string): WireError => ({
   code: 'INVALID_REQUEST',
@@ -111,11 +125,14 @@ function oversized(descriptor: AnyMethod, bytes: number): Refusal | undefined {
   });
 }
 
-function tooMany(ports: DispatchPorts, descriptor: AnyMethod, call: Omit<Call, 'more'>): Refusal | undefined {
+function tooMany(ports: DispatchPorts, descriptor: AnyMethod, call: Caller): Refusal | undefined {
   // The admin socket is recovery: whoever is there owns the state dir, and must never be told to wait.
   if (descriptor.effect === 'read' || call.principal.kind === 'socket') return undefined;
+  const { principal, connId } = call;
   const wait =
-    descriptor.effect === 'control' ? ports.control.take(`${call.principal.id}|${descriptor.name}`) : ports.writes.take(call.principal.id);
+    descriptor.effect === 'control'
+      ? ports.control.take(`${principal.id}|${descriptor.name}`, `${connId}|${descriptor.name}`)
+      : ports.writes.take(principal.id, connId);
   if (wait === 0) return undefined;
   return refuse('UNAVAILABLE', `too many ${descriptor.name} calls; try again in ${Math.ceil(wait / 1000)} s`, {
     retryable: true,

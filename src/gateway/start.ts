@@ -7,7 +7,7 @@ import { mainSessionKey } from '../agent/session-key.ts';
 import { createTryModel } from '../agent/try-model/child.ts';
 import { describePython } from '../agent/try-model/plan.ts';
 import { admit, helloAuth, type Principal, stillStands } from '../auth/admit.ts';
-import { Approvals } from '../auth/approvals.ts';
+import { Approvals, type Asking } from '../auth/approvals.ts';
 import { AuditTrail } from '../auth/audit.ts';
 import { mayReceive } from '../auth/authorize.ts';
 import { AuthLimiter } from '../auth/rate-limit.ts';
@@ -46,7 +46,7 @@ import { Health } from './health.ts';
 import { RequestsUnderWay } from './http/requests-under-way.ts';
 import { httpServers } from './http/server.ts';
 import { httpConfig } from './http-config.ts';
-import { RateLanes } from './lanes.ts';
+import { CONTROL_RATES, FairLanes, WRITE_RATES } from './lanes.ts';
 import { Lifecycle, within } from './lifecycle.ts';
 import { Listeners, listenUrl } from './listeners.ts';
 import { createLog } from './log.ts';
@@ -247,8 +247,8 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const wireIndex = indexMethods(Object.values(WIRE_METHODS));
     const socketIndex = indexMethods([...Object.values(WIRE_METHODS), ...Object.values(SOCKET_METHODS)]);
     const lanes = {
-      writes: new RateLanes(clock, { burst: 600, perSecond: 20 }),
-      control: new RateLanes(clock, { burst: 30, perSecond: 0.5 }),
+      writes: new FairLanes(clock, WRITE_RATES),
+      control: new FairLanes(clock, CONTROL_RATES),
     };
     const wire: DispatchPorts = { methods: bindMethods(wireIndex, handlers), log: log.part('methods'), ...lanes };
     const local: DispatchPorts = {
@@ -339,6 +339,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       log: log.part('http'),
       admitHttp: async (facts, bearer) => notes.seen(await admit(facts, { transport: 'http', bearer }, door)),
       stillStands: (principal) => stillStands(principal, door),
+      takeWrite: (principal) => lanes.writes.take(principal.id),
       underWay,
       agent,
       readiness,
@@ -372,8 +373,8 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       out.info(`waiting for a ${listening.value.for}: listening nowhere on TCP until it comes (the admin socket is up)`);
 
     // What keeps live connections honest.
-    const endWhere = (match: (principal: Principal) => boolean, reason: string): void => {
-      hub.closeWhere(match, CLOSE.revoked, reason);
+    const endWhere = (match: (principal: Principal) => boolean, reason: string, by?: Asking): void => {
+      hub.closeWhere(match, CLOSE.revoked, reason, by);
       underWay.cutWhere(match);
     };
     closing.push(startHeartbeat(clock, () => [...ws.connections()].filter(({ isOpen }) => isOpen)));
@@ -384,13 +385,14 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
           const { requestId, deviceId, decision, ts } = event;
           hub.broadcast({ event: 'device.pair.resolved', payload: () => ({ requestId, deviceId, decision, ts }) });
         } else {
-          const { deviceId, role, credentialId, reason } = event;
+          const { deviceId, role, credentialId, reason, by } = event;
           endWhere(
             (principal) =>
               principal.deviceId === deviceId &&
               (role === undefined || principal.role === role) &&
               (credentialId === undefined || principal.credential.id === credentialId),
             reason,
+            by,
           );
         }
       }),

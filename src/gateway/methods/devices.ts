@@ -39,11 +39,16 @@ export function deviceHandlers(ports: DevicePorts) {
     'device.pair.reject': async (params: ParamsOf<typeof wire.pairReject>, call) =>
       noted('pair-rejected', call, undefined, await approvals.reject(params.requestId)),
     'device.pair.remove': async (params: ParamsOf<typeof wire.pairRemove>, call) =>
-      noted('device-removed', call, params.deviceId, await approvals.remove(params.deviceId, call.principal)),
+      noted('device-removed', call, params.deviceId, await approvals.remove(params.deviceId, call)),
     'device.token.rotate': async (params: ParamsOf<typeof wire.tokenRotate>, call) =>
-      noted('token-rotated', call, params.deviceId, await approvals.rotate(params.deviceId, params.role, params.scopes, call.principal)),
+      noted(
+        'token-rotated',
+        call,
+        params.deviceId,
+        await approvals.rotate(params.deviceId, params.role, params.scopes, call.principal, call),
+      ),
     'device.token.revoke': async (params: ParamsOf<typeof wire.tokenRevoke>, call) =>
-      noted('token-revoked', call, params.deviceId, await approvals.revoke(params.deviceId, params.role, call.principal)),
+      noted('token-revoked', call, params.deviceId, await approvals.revoke(params.deviceId, params.role, call.principal, call)),
   } satisfies Record<string, Handler<never>>;
 }
 
