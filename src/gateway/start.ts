@@ -34,7 +34,7 @@ import { loadGatewayIdentity } from '../store/gateway-identity.ts';
 import { takeInstanceLock } from '../store/instance-lock.ts';
 import { AGENT_SCHEMA, createAgentStore } from '../store/sqlite/agent.ts';
 import { AUDIT_SCHEMA, sqliteAudit } from '../store/sqlite/audit.ts';
-import { DEVICES_SCHEMA, sqliteDevices } from '../store/sqlite/devices.ts';
+import { DEVICES_LET_IN_STEP, DEVICES_SCHEMA, sqliteDevices } from '../store/sqlite/devices.ts';
 import { EVENT_LOG_STEP, eventLog } from '../store/sqlite/event-log.ts';
 import { openDatabase } from '../store/sqlite/open.ts';
 import { serveAdminSocket } from './admin-socket/server.ts';
@@ -81,7 +81,7 @@ import { keepYoungHeapSmall } from './young-heap.ts';
  */
 
 /** Every step of the database's schema, oldest first. Append only. */
-export const SCHEMAS = [EVENT_LOG_STEP, DEVICES_SCHEMA, AUDIT_SCHEMA, AGENT_SCHEMA];
+export const SCHEMAS = [EVENT_LOG_STEP, DEVICES_SCHEMA, AUDIT_SCHEMA, AGENT_SCHEMA, DEVICES_LET_IN_STEP];
 
 export interface GatewayFlags {
   /** Values by config path, e.g. `{'gateway.bind': 'lan'}`; they beat environment and file. */
@@ -168,9 +168,10 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const devices = sqliteDevices(db);
 
     // The door.
+    const hub = new Hub();
     const { policy } = settings;
     const limiter = new AuthLimiter(clock, () => policy.current().rateLimit);
-    const approvals = new Approvals(devices, clock);
+    const approvals = new Approvals(devices, clock, () => hub.devices());
     const audit = new AuditTrail(sqliteAudit(db), clock, log.part('audit'));
     closing.push(() => audit.flush());
     await importEarlierDevices(paths, approvals, clock.now(), (line) => out.info(line));
@@ -198,7 +199,6 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     });
 
     // Who is here, and what they are told.
-    const hub = new Hub();
     const health = new Health(agent, clock, () => db.health().state === 'ok');
     const presence = new Presence(clock, selfPresence(identity.deviceId));
     fanOutAgentEvents(agent, hub, clock);
@@ -223,12 +223,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       ...chatHandlers(agent, clock),
       ...sessionHandlers(agent, clock),
       ...agentHandlers(agent),
-      ...deviceHandlers({
-        approvals,
-        devices,
-        audit,
-        connected: () => new Set([...hub.all()].flatMap(({ principal }) => principal.deviceId ?? [])),
-      }),
+      ...deviceHandlers({ approvals, devices, audit, connected: () => hub.devices() }),
       ...systemHandlers({
         agent,
         clock,

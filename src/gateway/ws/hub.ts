@@ -48,6 +48,12 @@ export class Hub {
   all(): IterableIterator<Receiver> {
     return this.#receivers.values();
   }
+  /** Ids of the devices that have a connection. */
+  devices(): ReadonlySet<string> {
+    const found = new Set<string>();
+    for (const { principal } of this.#receivers) if (principal.deviceId !== undefined) found.add(principal.deviceId);
+    return found;
+  }
   add(receiver: Receiver): void {
     this.#receivers.add(receiver);
   }
