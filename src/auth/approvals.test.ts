@@ -11,10 +11,9 @@ const ASK = { auth: { token: SECRET } };
 const messageOf = (answer: unknown): string => (isRefusal(answer) ? answer.error.message : 'done');
 const helper = (...scopes: Principal['scopes'][number][]): Principal => ({
   ...OWNER,
-  id: 'device:helper',
-  kind: 'device',
+  id: 'secret:local:127.0.0.1',
+  kind: 'secret',
   scopes,
-  deviceId: 'helper',
 });
 
 describe('requests', () => {
@@ -165,6 +164,21 @@ describe('paired devices are bounded', () => {
     expect(codeOf(await door.knock(FACTS.local, ASK, oldest))).toBe('admitted');
   });
 
+  test('PA-53: a device that comes by the secret each time, and never by its token, is alive; one that a person approved more for counts no more', async () => {
+    const door = testDoor();
+    const [daily, approved, silent] = [testKey(), testKey(), testKey()];
+    for (const key of [daily, approved, silent]) await door.knock(FACTS.neighbour, ASK, key);
+    await door.knock(FACTS.neighbour, { ...ASK, scopes: ['operator.approvals'] }, approved);
+    await door.approvals.approve(undefined, OWNER);
+    expect(door.devices.device(approved.id)).not.toHaveProperty('letInBy');
+    await door.clock.advance(graceMs);
+    await put(door, perLetIn - 2, { letInBy: 'shared-secret neighbour:1001' });
+    await door.knock(FACTS.neighbour, ASK, daily);
+    expect(codeOf(await door.knock(FACTS.neighbour, ASK, testKey()))).toBe('admitted');
+    expect(codeOf(await door.knock(FACTS.neighbour, ASK, testKey()))).toBe('DEVICE_LIMIT');
+    expect([daily, approved, silent].map(({ id }) => door.devices.device(id) !== undefined)).toEqual([true, true, false]);
+  });
+
   test('PA-53: in all, by approval too; what a person said yes to is never forgotten for others', async () => {
     const door = testDoor();
     await put(door, total, {}, false);
@@ -312,6 +326,25 @@ describe('answers', () => {
     expect(codeOf(await door.knock(FACTS.remote, { auth: { deviceToken: old } }, key))).toBe('AUTH_DEVICE_TOKEN_MISMATCH');
     const own = await door.approvals.rotate(key.id, 'operator', undefined, { ...other, deviceId: key.id });
     expect(own).toMatchObject({ token: expect.any(String), tokenDelivery: 'in-band' });
+  });
+
+  test('PA-56: a call that comes to its turn after what its connection came in by was revoked does nothing', async () => {
+    const door = testDoor();
+    const [key, other] = [testKey(), testKey()];
+    const all = { ...ASK, scopes: ['operator.admin', 'operator.pairing'] };
+    const { handout } = admitted(await door.knock(FACTS.local, all, key));
+    const { principal } = admitted(await door.knock(FACTS.local, { scopes: all.scopes, auth: { deviceToken: handout?.deviceToken } }, key));
+    await door.knock(FACTS.remote, ASK, other);
+    const [first, second, revoke, approve] = await Promise.all([
+      door.approvals.rotate(key.id, 'operator', undefined, principal),
+      door.approvals.rotate(key.id, 'operator', undefined, principal),
+      door.approvals.revoke(key.id, 'operator', principal),
+      door.approvals.approve(undefined, principal),
+    ]);
+    expect([first, second, revoke, approve].map(messageOf)).toEqual(['done', ...Array(3).fill(expect.stringContaining('was revoked'))]);
+    const { token } = first as { token: string };
+    expect(codeOf(await door.knock(FACTS.remote, { auth: { deviceToken: token } }, key))).toBe('admitted');
+    expect(door.approvals.pending()).toHaveLength(1);
   });
 
   test('PA-29 revoke: the token is dead, the device may come back with the secret', async () => {

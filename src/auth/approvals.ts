@@ -232,6 +232,8 @@ export class Approvals {
     const now = this.#clock.now();
     const events: PairingEvent[] = [];
     const answer = await this.#store.write((tx) => {
+      const gone = revoked(tx, approver);
+      if (gone !== undefined) return gone;
       const waiting = tx.pending().filter(({ expiresAtMs }) => expiresAtMs > now);
       if (requestId === undefined && waiting.length > 1) {
         return refuse('INVALID_REQUEST', `${waiting.length} devices wait; say which one`, {
@@ -321,6 +323,8 @@ export class Approvals {
   ): Promise<Rotated | Refusal> {
     const now = this.#clock.now();
     const answer = await this.#store.write((tx): Rotated | Refusal => {
+      const gone = revoked(tx, actor);
+      if (gone !== undefined) return gone;
       const approved = roleOf(tx, deviceId, role);
       if (approved === undefined) return refuse('INVALID_REQUEST', 'unknown deviceId/role');
       const bound = scopes === undefined ? undefined : knownScopes(scopes);
@@ -346,6 +350,8 @@ export class Approvals {
   ): Promise<{ deviceId: string; role: Role; revokedAtMs: number } | Refusal> {
     const now = this.#clock.now();
     const answer = await this.#store.write((tx) => {
+      const gone = revoked(tx, actor);
+      if (gone !== undefined) return gone;
       const approved = roleOf(tx, deviceId, role);
       if (approved === undefined) return refuse('INVALID_REQUEST', 'unknown deviceId/role');
       const missing = actor.deviceId === deviceId ? undefined : missingScope(actor, approved.scopes);
@@ -398,6 +404,15 @@ const roleOf = (tx: DeviceWrites, deviceId: string, role: string): ApprovedRole 
   return device?.removedAtMs === undefined ? device?.roles.find((one) => one.role === role) : undefined;
 };
 
+/** What was taken away while a request waited for its turn does nothing more: a second rotation would kill the token that the first one gave. */
+function revoked(tx: DeviceWrites, { deviceId, role, credential }: Principal): Refusal | undefined {
+  if (deviceId === undefined) return undefined;
+  const isGone =
+    roleOf(tx, deviceId, role) === undefined ||
+    (credential.class === 'device-token' && !tx.tokens(deviceId).some(({ id }) => id === credential.id));
+  return isGone ? refuse('INVALID_REQUEST', 'what this connection came in by was revoked', { details: { code: 'REVOKED' } }) : undefined;
+}
+
 /** The first scope that would be handed out by somebody who does not hold it. */
 function missingScope(actor: Principal, scopes: readonly Scope[]): Refusal | undefined {
   const held = new Set(closeScopes(actor.scopes));
@@ -448,8 +463,8 @@ function approvedRecord(current: DeviceRecord | undefined, approval: Approval, n
   const { displayName, deviceFamily, ...details } = approval.details;
   const name = displayName ?? before?.displayName;
   const family = deviceFamily ?? before?.deviceFamily;
-  // What a person said yes to, or was paired before it was counted, is not counted among those that came by themselves.
-  const letInBy = before === undefined ? approval.letInBy : before.letInBy;
+  // Once a person has said yes to it, it is not counted among those that came by themselves.
+  const letInBy = before === undefined ? approval.letInBy : approval.letInBy && before.letInBy;
   return {
     deviceId: approval.device.deviceId,
     publicKey: approval.device.publicKey,

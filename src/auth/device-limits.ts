@@ -15,8 +15,9 @@ export const isFull = (reads: DeviceReads, letInBy: string | undefined): boolean
   reads.countDevices() >= DEVICE_LIMITS.total || (letInBy !== undefined && reads.countDevices(letInBy) >= DEVICE_LIMITS.perLetIn);
 
 /**
- * The device to forget where one more would be too many: let in by itself, a while ago, not connected, and it never came back with a token it was
- * given (or none of them is valid any more). It loses little: what let it in lets it in again. The one let in longest ago; undefined when all are in use.
+ * The device to forget where one more would be too many: let in by itself, without a sign of life for a while, not connected, and it never came back
+ * with a token it was given (or none of them is valid any more). It loses little: what let it in lets it in again. The one that was silent longest;
+ * undefined when all are in use.
  */
 export function dispensable(
   paired: readonly PairedDevice[],
@@ -26,14 +27,21 @@ export function dispensable(
 ): PairedDevice | undefined {
   const inGroup = paired.filter(({ device }) => device.letInBy !== undefined && device.letInBy === letInBy);
   const among = inGroup.length >= DEVICE_LIMITS.perLetIn ? inGroup : paired.filter(({ device }) => device.letInBy !== undefined);
-  let oldest: PairedDevice | undefined;
+  let found: PairedDevice | undefined;
+  let silentSince = now - DEVICE_LIMITS.graceMs;
   for (const one of among) {
-    const { approvedAtMs, deviceId } = one.device;
-    if (approvedAtMs > now - DEVICE_LIMITS.graceMs || approvedAtMs >= (oldest?.device.approvedAtMs ?? Number.POSITIVE_INFINITY)) continue;
-    if (isUnused(one, now) && !isInUse(deviceId)) oldest = one;
+    const at = lastSeen(one);
+    if (at > silentSince || (found !== undefined && at === silentSince)) continue;
+    if (!isUnused(one, now) || isInUse(one.device.deviceId)) continue;
+    found = one;
+    silentSince = at;
   }
-  return oldest;
+  return found;
 }
+
+/** A token is made at a connect that brought another credential, so it is a sign of life too. */
+const lastSeen = ({ device, tokens }: PairedDevice): number =>
+  tokens.reduce((at, { createdAtMs, lastUsedAtMs }) => Math.max(at, createdAtMs, lastUsedAtMs ?? 0), device.approvedAtMs);
 
 export const isUnused = ({ tokens }: Pick<PairedDevice, 'tokens'>, now: number): boolean =>
   tokens.every(({ firstUsedAtMs, expiresAtMs }) => firstUsedAtMs === undefined || expiresAtMs <= now);

@@ -392,8 +392,18 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
         }
       }),
     );
-    const closeFallen = (): void =>
-      endWhere((principal) => principal.kind !== 'socket' && !stillStands(principal, door), 'credential changed');
+    const closeFallen = (): void => {
+      // A thousand connections of one device are one question.
+      const asked = new Map<string, boolean>();
+      endWhere((principal) => {
+        if (principal.kind === 'socket') return false;
+        const { deviceId, role, credential } = principal;
+        const key = [deviceId, role, credential.class, credential.id, credential.generation].join(' ');
+        const stands = asked.get(key) ?? stillStands(principal, door);
+        asked.set(key, stands);
+        return !stands;
+      }, 'credential changed');
+    };
     closing.push(
       policy.onChange((changed) => {
         audit.event({ event: 'secret-changed', detail: changed.join(', ') });

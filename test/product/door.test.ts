@@ -130,6 +130,23 @@ describe('PA-50: the answer of what ends its own connection', () => {
     }
   });
 
+  test('PA-56: rotations of one device that come at once leave it one token that works', async () => {
+    await using gateway = await startTestGateway({ config: config({ auth: { token: FIRST } }) });
+    for (let round = 0; round < 5; round++) {
+      const device = newDevice();
+      const first = await connect(gateway.url, { device, auth: { token: FIRST } });
+      const { deviceToken } = first.hello.auth;
+      await first[Symbol.asyncDispose]();
+      await using one = await connect(gateway.url, { device, auth: { deviceToken } });
+      await using two = await connect(gateway.url, { device, auth: { deviceToken } });
+      const rotate = { deviceId: device.id, role: 'operator' };
+      const answers = await Promise.allSettled([one, one, two].map((client) => client.call('device.token.rotate', rotate)));
+      const tokens = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value.token] : []));
+      expect(tokens).toHaveLength(1);
+      await (await connect(gateway.url, { device, auth: { deviceToken: tokens[0] } }))[Symbol.asyncDispose]();
+    }
+  });
+
   test('PA-51: another device, and a caller with the secret alone, get no text of a token; the admin socket does', async () => {
     await using gateway = await startTestGateway({ config: config({ auth: { token: FIRST } }) });
     const device = newDevice();
