@@ -367,6 +367,43 @@ describe('guessing', () => {
     expect(right.ok).toBe(true);
   });
 
+  test.each(['token', 'password'] as const)(
+    'AU-121: beside fifty wrong guesses a second every right %s of this machine is let in at once, and ten wrong ones are answered',
+    async (kind) => {
+      const door = testDoor({ secret: { kind, value: SECRET }, mode: kind });
+      let wrong = 0;
+      let limited = 0;
+      for (let tick = 0; tick < 500; tick++) {
+        const bearer = tick % 2 === 0;
+        const guess = bearer
+          ? ({ transport: 'http', bearer: `guess-${tick}` } as const)
+          : ({ transport: 'ws', protocol: 4, connect: connectOf({ auth: { [kind]: `guess-${tick}` } }), nonce: NONCE } as const);
+        void admit(LOCAL, guess, door.ports).then((answer) => {
+          if (codeOf(answer) === 'AUTH_RATE_LIMITED') limited++;
+          else wrong++;
+        });
+        if (tick % 10 === 0) {
+          const right = connectOf({ auth: { [kind]: SECRET } });
+          expect((await admit(LOCAL, { transport: 'ws', protocol: 4, connect: right, nonce: NONCE }, door.ports)).ok).toBe(true);
+          expect((await admit(LOCAL, { transport: 'http', bearer: SECRET }, door.ports)).ok).toBe(true);
+        }
+        await door.clock.advance(20);
+      }
+      expect(wrong).toBeLessThanOrEqual(10 * 10 + 1);
+      expect(limited).toBeGreaterThan(300);
+    },
+  );
+
+  test('AU-121: a right pairing code of this machine is let in beside wrong ones too', async () => {
+    const door = testDoor();
+    const bootstrapToken = await codeFor(door, [{ role: 'operator', scopes: RW }]);
+    const guess = (): void =>
+      void admit(LOCAL, { transport: 'ws', protocol: 4, connect: connectOf({ auth: { bootstrapToken: 'no' } }), nonce: NONCE }, door.ports);
+    for (let i = 0; i < 100; i++) guess();
+    await door.clock.advance(0);
+    expect(codeOf(await door.knock(LOCAL, { auth: { bootstrapToken } }, testKey()))).toBe('admitted');
+  });
+
   test('AU-63 a page on this machine is locked like everyone, and locks nobody else', async () => {
     const door = testDoor();
     for (let i = 0; i < 10; i++) await door.knock(PAGE, { auth: { token: `guess-${i}` } }, testKey());
@@ -588,7 +625,7 @@ describe('what ends', () => {
     const door = testDoor();
     const { key, token, first } = await pairedDevice(door);
     expect(stillStands(first.principal, door.ports)).toBe(true);
-    await door.approvals.remove(key.id, OWNER);
+    await door.approvals.remove(key.id);
     expect(door.events.at(-1)).toMatchObject({ kind: 'revoked', deviceId: key.id });
     expect(stillStands(first.principal, door.ports)).toBe(false);
     expect(codeOf(await door.knock(LOCAL, { auth: { deviceToken: token } }, key))).toBe('AUTH_DEVICE_TOKEN_MISMATCH');
@@ -635,7 +672,7 @@ describe('what ends', () => {
     const { key } = await pairedDevice(door);
     const [late] = await Promise.all([
       door.knock(LOCAL, { ...WITH_SECRET, scopes: ['operator.admin'] }, key),
-      door.approvals.remove(key.id, OWNER),
+      door.approvals.remove(key.id),
     ]);
     const record = door.devices.device(key.id);
     if (late.ok) expect(stillStands(late.principal, door.ports)).toBe(false);

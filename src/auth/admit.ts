@@ -9,6 +9,7 @@ import type { Protocol } from '../protocol/version.ts';
 import type { Approvals, Settled } from './approvals.ts';
 import { AUDIT, type AuditTrail, printable } from './audit.ts';
 import { type Decision, decide, type Evidence } from './decide.ts';
+import { DEVICE_LIMITS } from './device-limits.ts';
 import { type ProvenDevice, proveDevice } from './device-proof.ts';
 import { type IssuedToken, isDue, isNoteDue } from './device-tokens.ts';
 import type { ConnectionFacts } from './facts.ts';
@@ -254,7 +255,7 @@ async function letIn(
   const { ports, presented } = visit;
   const { evidence, token } = gathered;
   const isDevice = decision.as === 'device';
-  let settled: Settled | undefined = { token: undefined, further: [] };
+  let settled: Settled | 'full' | undefined = { token: undefined, further: [] };
   let upgrade: PendingRecord | undefined;
   if (isDevice && proven !== undefined && presented.transport === 'ws') {
     const handout = token === undefined ? wantsToken(visit, decision) : isDue(ports.devices, token, ports.clock.now());
@@ -262,6 +263,9 @@ async function letIn(
     else if (handout) settled = await settle(visit, presented, gathered, decision, proven, true).catch(withoutToken);
     else if (token !== undefined) note(visit, gathered);
     if (settled === undefined) return undefined;
+    if (settled === 'full') return turnAway(visit, 'too_many_devices', { status: 403 });
+    if (settled.forgot !== undefined)
+      ports.audit.event({ event: 'device-forgotten', deviceId: settled.forgot, detail: `${DEVICE_LIMITS.perLetIn} came in like it` });
     if (decision.approve.length > 0) recordPairing(visit, decision, proven);
     if (decision.file.length > 0) upgrade = await file(visit, presented, gathered, proven, 'scope-upgrade');
   } else if (token !== undefined) note(visit, gathered);
@@ -328,16 +332,17 @@ const settle = (
   { ports, ingress }: Visit,
   { connect }: WsPresented,
   { evidence, code, token, record: seen }: Gathered,
-  { approve }: Decision & { outcome: 'admit' },
+  decision: Decision & { outcome: 'admit' },
   device: ProvenDevice,
   handout: boolean,
-): Promise<Settled | undefined> => {
+): Promise<Settled | 'full' | undefined> => {
   const login = loginOf(evidence);
   return ports.approvals.settle({
     device,
     details: deviceDetails(connect),
     role: evidence.role,
-    approve,
+    approve: decision.approve,
+    letInBy: `${credentialOf(evidence, decision)} ${ingress.key}`,
     approvedVia: code !== undefined ? `code by ${code.createdBy}` : login !== undefined ? `login:${login}` : ingress.kind,
     address: ingress.address,
     handout,

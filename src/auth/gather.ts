@@ -190,16 +190,17 @@ function compareSecret(texts: readonly string[], ingress: Ingress, guesser: Gues
   const { secret } = ports.policy;
   if (secret === undefined || !guards(ports.policy, ingress)) return false;
   const wait = ports.limiter.wait('shared-secret', guesser, secret.kind === 'password');
-  if (wait > 0) {
+  const limited = (): false => {
     tally.waitMs = Math.max(tally.waitMs, wait);
     return false;
+  };
+  // A lock is there so that nothing is compared. Who is only slowed is not to suffer from others who guess beside it.
+  if (wait > 0 && !ports.limiter.isSlowed(guesser)) return limited();
+  if (texts.some((text) => secretMatches(secret, text))) {
+    ports.limiter.right('shared-secret', guesser);
+    return true;
   }
-  for (const text of texts) {
-    if (secretMatches(secret, text)) {
-      ports.limiter.right('shared-secret', guesser);
-      return true;
-    }
-  }
+  if (wait > 0) return limited();
   for (const _ of texts) tally.wrong.push('shared-secret');
   return false;
 }
@@ -212,13 +213,12 @@ function compareCode(
   tally: Tally,
 ): CodeRecord | undefined {
   const wait = ports.limiter.wait('pairing-code', guesser);
-  if (wait > 0) {
-    tally.waitMs = Math.max(tally.waitMs, wait);
-    return undefined;
-  }
-  const code = usableCode(ports.devices, text, deviceId, ports.clock.now());
-  if (code === undefined) tally.wrong.push('pairing-code');
-  return code;
+  const isCompared = wait === 0 || ports.limiter.isSlowed(guesser);
+  const code = isCompared ? usableCode(ports.devices, text, deviceId, ports.clock.now()) : undefined;
+  if (code !== undefined) return code;
+  if (wait > 0) tally.waitMs = Math.max(tally.waitMs, wait);
+  else tally.wrong.push('pairing-code');
+  return undefined;
 }
 
 /** What a missing or wrong secret is called, by the mode that asks for it. */

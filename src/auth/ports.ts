@@ -21,6 +21,8 @@ export interface DeviceRecord {
   readonly remoteIp?: string;
   /** How it was let in: the ingress (`local`), `code by <who>`, `login:<login>`, `import`, or the approver's id. */
   readonly approvedVia: string;
+  /** By which class of credential, and from where, it was let in without a person's yes: how such devices are counted. */
+  readonly letInBy?: string;
   readonly roles: readonly ApprovedRole[];
   readonly createdAtMs: number;
   readonly approvedAtMs: number;
@@ -92,8 +94,8 @@ export interface CodeRecord {
 export interface DeviceReads {
   /** Tombstones included. */
   device(deviceId: string): DeviceRecord | undefined;
-  /** Without tombstones, oldest first. */
-  devices(): readonly DeviceRecord[];
+  /** How many are paired; of those that were let in so, when that is given. */
+  countDevices(letInBy?: string): number;
   tokens(deviceId: string): readonly TokenRecord[];
   tokenByDigest(digest: string): TokenRecord | undefined;
   /** Oldest first, expired ones included. */
@@ -104,6 +106,10 @@ export interface DeviceReads {
 
 export interface DeviceWrites extends DeviceReads {
   putDevice(record: DeviceRecord): void;
+  /** With its tokens, and without a tombstone. */
+  dropDevice(deviceId: string): void;
+  /** Keeps the tombstones of the `keep` devices that were paired last. */
+  trimTombstones(keep: number): void;
   putToken(record: TokenRecord): void;
   dropToken(id: string): void;
   putPending(record: PendingRecord): void;
@@ -112,8 +118,16 @@ export interface DeviceWrites extends DeviceReads {
   dropCode(id: string): void;
 }
 
+export interface PairedDevice {
+  readonly device: DeviceRecord;
+  /** Oldest first. */
+  readonly tokens: readonly TokenRecord[];
+}
+
 /** Who is paired, what waits, which tokens and codes live. */
 export interface DeviceStore extends DeviceReads {
+  /** All of them without tombstones, oldest first. What has not changed is the same object as before, so it may be asked often. */
+  paired(): readonly PairedDevice[];
   /**
    * Runs `work` alone (nothing else writes meanwhile) and resolves with its result once it is durable. When `work` throws, nothing of
    * it stays and the promise rejects.

@@ -38,8 +38,8 @@ interface Track {
 }
 
 /**
- * Counts wrong credentials only, per class and address. It is asked before anything is compared, so a locked caller learns nothing, and
- * it never holds back a paired device's signed token: that is not asked here.
+ * Counts wrong credentials only, per class and address. It is asked before anything is compared, so a locked caller learns nothing; one
+ * that is only slowed is compared all the same. It never holds back a paired device's signed token: that is not asked here.
  */
 export class AuthLimiter {
   readonly #clock: Clock;
@@ -57,17 +57,22 @@ export class AuthLimiter {
   /** ms until this caller may try again; 0 when it may now. `isPassword` for a shared secret that people choose themselves. */
   wait(guessed: GuessClass, who: Guesser, isPassword = false): number {
     const now = this.#clock.monotonic();
-    if (this.#isSlowed(who)) return Math.max(0, this.#nextSlot - now - SLOWED.intervalMs * SLOWED.waiting);
+    if (this.isSlowed(who)) return Math.max(0, this.#nextSlot - now - SLOWED.intervalMs * SLOWED.waiting);
     const track = this.#tables.get(guessed)?.get(who.key);
     const locked = track === undefined ? 0 : Math.max(0, track.lockedUntil - now);
     return Math.max(locked, isPassword && !who.isLocal ? this.#passwordWait(now) : 0);
+  }
+
+  /** This machine's own user: only its wrong answers wait, what is right is let in whatever is guessed beside it. */
+  isSlowed(who: Guesser): boolean {
+    return who.isLocal && !who.isBrowser && this.#settings().exemptLoopback;
   }
 
   /** Records a wrong guess; how long (ms) its answer is to be held back. */
   wrong(guessed: GuessClass, who: Guesser, isPassword = false): number {
     const now = this.#clock.monotonic();
     if (isPassword && !who.isLocal) this.#notePassword(now);
-    if (this.#isSlowed(who)) {
+    if (this.isSlowed(who)) {
       this.#nextSlot = Math.max(now, this.#nextSlot) + SLOWED.intervalMs;
       return this.#nextSlot - now;
     }
@@ -108,10 +113,6 @@ export class AuthLimiter {
     let count = 0;
     for (const table of this.#tables.values()) for (const track of table.values()) if (track.lockedUntil > now) count++;
     return count;
-  }
-
-  #isSlowed(who: Guesser): boolean {
-    return who.isLocal && !who.isBrowser && this.#settings().exemptLoopback;
   }
 
   #table(guessed: GuessClass): Map<string, Track> {

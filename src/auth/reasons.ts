@@ -4,6 +4,7 @@ import type { WireError } from '../protocol/errors.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Role, Scope } from '../protocol/scopes.ts';
 import type { Protocol } from '../protocol/version.ts';
+import { DEVICE_LIMITS } from './device-limits.ts';
 import { PROOF_FAULTS, type ProofFault } from './device-proof.ts';
 import type { ApprovedRole, PairingReason } from './ports.ts';
 
@@ -88,6 +89,11 @@ export const REASONS = {
   ),
   unauthorized: auth('AUTH_UNAUTHORIZED', 'review_auth_configuration', 'access denied'),
   busy: auth('AUTH_UNAUTHORIZED', 'wait_then_retry', 'this device is being changed right now (try again)'),
+  too_many_devices: auth(
+    'DEVICE_LIMIT',
+    'review_auth_configuration',
+    `too many paired devices: at most ${DEVICE_LIMITS.perLetIn} by one kind of credential from one address, ${DEVICE_LIMITS.total} in all (on the gateway host: openclaw devices list, openclaw devices remove <id>)`,
+  ),
   panel_device_required: {
     code: 'CONTROL_UI_DEVICE_IDENTITY_REQUIRED',
     message: 'control ui requires device identity (use HTTPS, http://127.0.0.1, or the panel this gateway serves)',

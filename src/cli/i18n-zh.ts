@@ -177,7 +177,7 @@ export const zh: Messages = {
   whichDevice: '哪一个设备？',
   rejected: (id) => `已拒绝 ${id}。`,
   removed: (id) => `已移除 ${id}，它的连接已关闭。`,
-  rotated: (role, id) => `已更换 ${id} 的 ${role} 令牌。设备下次连接时会得到新令牌。`,
+  rotated: (role, id) => `已更换 ${id} 的 ${role} 令牌。设备用网关的令牌或密码重新连接时会得到新令牌。`,
   revoked: (role, id) => `已撤销 ${id} 的 ${role} 令牌，它的连接已关闭。`,
   sessionColumns: ['键', '时间', '模型', '用量', '状态', '标题'],
   noSession: (keys) => `没有会话 ${keys}`,

@@ -180,7 +180,8 @@ export const en = {
   whichDevice: 'which device?',
   rejected: (id: string) => `Turned away ${id}.`,
   removed: (id: string) => `Removed ${id}. Its connections are closed.`,
-  rotated: (role: string, id: string) => `Replaced the ${role} token of ${id}. The device gets the new one when it connects.`,
+  rotated: (role: string, id: string) =>
+    `Replaced the ${role} token of ${id}. The device gets its next one when it comes back with the token or password of the gateway.`,
   revoked: (role: string, id: string) => `Revoked the ${role} token of ${id}. Its connections are closed.`,
   sessionColumns: ['Key', 'Age', 'Model', 'Tokens', 'Status', 'Title'],
   noSession: (keys: string) => `there is no conversation ${keys}`,

@@ -30,6 +30,8 @@ export interface Call {
   readonly subscriptions: Subscriptions;
   /** An extra answer under the same request id, before the final one (`agent`: accepted). */
   more(payload: unknown): void;
+  /** Runs `task` when the final answer has been handed to the connection, whatever it says: for what must not come before it. Must not throw. */
+  afterAnswer(task: () => void): void;
 }
 
 export type Handler<Params> = (params: Params, call: Call) => unknown | Refusal | Promise<unknown | Refusal>;

@@ -7,7 +7,10 @@ import { LIMITS } from '../protocol/limits.ts';
 import { parseParams } from '../protocol/parse-params.ts';
 import type { AnyMethod } from '../protocol/registry.ts';
 import { type Call, type Handler, Prebuilt } from './call.ts';
-import type { RateLanes } from './lanes.ts';
+import type { FairLanes } from './lanes.ts';
+
+/** A call without the verbs that dispatch gives it. */
+export type Caller = Omit<Call, 'more' | 'afterAnswer'>;
 
 /** A descriptor with the handler that answers it. */
 export interface Bound {
@@ -28,16 +31,13 @@ export function bindMethods(index: ReadonlyMap<string, AnyMethod>, handlers: Rea
   return table;
 }
 
-/** What is known of a caller. */
-export type CallFacts = Omit<Call, 'more'>;
-
 export interface DispatchPorts {
   readonly methods: MethodTable;
   readonly log: Log;
-  /** Calls that change something, per principal. */
-  readonly writes: RateLanes;
+  /** Calls that change something, per principal and fair among its connections. */
+  readonly writes: FairLanes;
   /** Calls that change access or configuration, per principal and method. */
-  readonly control: RateLanes;
+  readonly control: FairLanes;
 }
 
 const ok = (id: string, payload: unknown): string =>
@@ -55,7 +55,7 @@ export type Precheck =
   | { readonly refused: Refusal; readonly wrongRole: boolean };
 
 /** Descriptor → authorize → size → rate: all that can be told from a method's name and a frame's size in bytes. Once per frame: the rate counts. */
-export function precheck(ports: DispatchPorts, method: string, bytes: number, call: CallFacts): Precheck {
+export function precheck(ports: DispatchPorts, method: string, bytes: number, call: Caller): Precheck {
   const bound = ports.methods.get(method);
   if (bound === undefined) return { refused: new Refusal(unknownMethod(method)), wrongRole: false };
   const { descriptor } = bound;
@@ -76,7 +76,7 @@ export function perform(
   ports: DispatchPorts,
   { descriptor, handler }: Bound,
   frame: RequestFrame,
-  call: CallFacts,
+  call: Caller,
   send: (text: string) => void,
 ): Promise<void> | undefined {
   const params = parseParams(descriptor.params, frame.params ?? {});
@@ -84,10 +84,18 @@ export function perform(
     send(errorText(frame.id, { code: 'INVALID_REQUEST', message: `invalid ${descriptor.name} params: ${params.error}` }));
     return undefined;
   }
+  // What an answer causes (its own connection is closed, say) comes after it, whatever the answer is.
+  let consequences: (() => void)[] | undefined;
+  const final = (text: string): void => {
+    send(text);
+    const due = consequences ?? [];
+    consequences = [];
+    for (const task of due) task();
+  };
   const failed = (thrown: unknown): void => {
     // A handler that throws is a bug here, not the caller's: the log gets the cause, the caller a word that is safe to show.
     ports.log.error('a handler failed', { method: descriptor.name, cause: messageOf(thrown) });
-    send(
+    final(
       errorText(frame.id, {
         code: 'UNAVAILABLE',
         message: `${descriptor.name} failed inside the gateway; see openclaw logs`,
@@ -97,9 +105,13 @@ export function perform(
   };
   try {
     const more = (payload: unknown): void => send(ok(frame.id, payload));
-    const answer = (handler as Handler<unknown>)(params.value, { ...call, more });
-    if (answer instanceof Promise) return answer.then((value) => send(textOf(frame.id, value)), failed).catch(failed);
-    send(textOf(frame.id, answer));
+    const afterAnswer = (task: () => void): void => {
+      consequences ??= [];
+      consequences.push(task);
+    };
+    const answer = (handler as Handler<unknown>)(params.value, { ...call, more, afterAnswer });
+    if (answer instanceof Promise) return answer.then((value) => final(textOf(frame.id, value)), failed).catch(failed);
+    final(textOf(frame.id, answer));
   } catch (thrown) {
     failed(thrown);
   }
@@ -107,7 +119,7 @@ export function perform(
 }
 
 /** The largest frame that `principal` has any use for, bytes: megabytes only for who may call a method that takes them. */
-export function frameLimit(ports: DispatchPorts, principal: CallFacts['principal'], protocol: CallFacts['protocol']): number {
+export function frameLimit(ports: DispatchPorts, principal: Caller['principal'], protocol: Caller['protocol']): number {
   let most: number = LIMITS.smallPayload;
   for (const { descriptor } of ports.methods.values()) {
     if (descriptor.maxBytes > most && authorize(principal, descriptor, protocol) === undefined) most = descriptor.maxBytes;
@@ -128,11 +140,14 @@ function oversized(descriptor: AnyMethod, bytes: number): Refusal | undefined {
   });
 }
 
-function tooMany(ports: DispatchPorts, descriptor: AnyMethod, call: CallFacts): Refusal | undefined {
+function tooMany(ports: DispatchPorts, descriptor: AnyMethod, call: Caller): Refusal | undefined {
   // The admin socket is recovery: whoever is there owns the state dir, and must never be told to wait.
   if (descriptor.effect === 'read' || call.principal.kind === 'socket') return undefined;
+  const { principal, connId } = call;
   const wait =
-    descriptor.effect === 'control' ? ports.control.take(`${call.principal.id}|${descriptor.name}`) : ports.writes.take(call.principal.id);
+    descriptor.effect === 'control'
+      ? ports.control.take(`${principal.id}|${descriptor.name}`, `${connId}|${descriptor.name}`)
+      : ports.writes.take(principal.id, connId);
   if (wait === 0) return undefined;
   return refuse('UNAVAILABLE', `too many ${descriptor.name} calls; try again in ${Math.ceil(wait / 1000)} s`, {
     retryable: true,

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { manualClock } from '../../test/support/manual-clock.ts';
-import { RateLanes } from './lanes.ts';
+import { FairLanes, RateLanes } from './lanes.ts';
 
 test('WS-12 a burst passes, then as many as the rate; the wait that is told is long enough', async () => {
   const clock = manualClock();
@@ -30,4 +30,42 @@ test('WS-12 in any stretch of time no more pass than burst and rate allow, and t
     }),
     { numRuns: 60 },
   );
+});
+
+describe('AU-125: connections that share a lane', () => {
+  const rates = { lane: { burst: 20, perSecond: 1 }, share: { burst: 5, perSecond: 1 }, spare: { burst: 12, perSecond: 2 } };
+  const passed = (lanes: FairLanes, times: number, principal: string, connection?: string): number =>
+    Array.from({ length: times }, () => lanes.take(principal, connection)).filter((wait) => wait === 0).length;
+
+  test('a noisy one uses up the lane and its own share, not the share of another', async () => {
+    const clock = manualClock();
+    const lanes = new FairLanes(clock, rates);
+    expect(passed(lanes, 100, 'secret:here', 'noisy')).toBe(25);
+    expect(passed(lanes, 10, 'secret:here', 'owner')).toBe(5);
+    expect(passed(lanes, 10, 'device:d', 'other')).toBe(10);
+    await clock.advance(1_000);
+    expect(passed(lanes, 100, 'secret:here', 'noisy')).toBe(2);
+    expect(passed(lanes, 10, 'secret:here', 'owner')).toBe(1);
+  });
+
+  test('shares are bounded together: a thousand connections get no more than the lane and the spare', () => {
+    const lanes = new FairLanes(manualClock(), rates);
+    let all = 0;
+    for (let i = 0; i < 1_000; i++) all += passed(lanes, 10, 'secret:here', `c${i}`);
+    expect(all).toBe(20 + 12);
+  });
+
+  test('without a connection there is no share, and the wait that is told is long enough', async () => {
+    const clock = manualClock();
+    const lanes = new FairLanes(clock, rates);
+    expect(passed(lanes, 100, 'secret:here')).toBe(20);
+    const wait = lanes.take('secret:here');
+    await clock.advance(wait);
+    expect(lanes.take('secret:here')).toBe(0);
+    expect(passed(lanes, 100, 'secret:here', 'c')).toBe(5);
+    const shared = lanes.take('secret:here', 'c');
+    expect(shared).toBeGreaterThan(0);
+    await clock.advance(shared);
+    expect(lanes.take('secret:here', 'c')).toBe(0);
+  });
 });

@@ -1,3 +1,4 @@
+import { PolicyHolder } from '../auth/policy.ts';
 import { type ChangedPath, changedPaths, type ReloadPlan, reloadPlan } from '../config/changes.ts';
 import type { Env } from '../config/env.ts';
 import { makeGeneratedToken, newToken } from '../config/generated-token.ts';
@@ -25,20 +26,34 @@ export interface Taken extends ReloadPlan {
   readonly changed: readonly ChangedPath[];
 }
 
-/** What holds now: the config, and everything that is derived from it once per change. */
+/** Who may be here: one config, and all that says who gets in, made from that config and no other. Never changed, only replaced as a whole. */
+interface Guard {
+  readonly snapshot: ConfigSnapshot;
+  readonly auth: ServerAuth;
+  /** What requests are judged by. */
+  readonly facts: FactsPolicy;
+}
+
+const guardOf = (snapshot: ConfigSnapshot, auth: ServerAuth): Guard => ({ snapshot, auth, facts: factsPolicyOf(snapshot) });
+
+/**
+ * What holds now. Two things, which may rest on different texts while a restart waits or was refused: what runs, and who may be here.
+ * The second is one value, the door's policy is set with it, and whatever is read anew for it is read by its own config.
+ */
 export class Settings {
   readonly #ports: SettingsPorts;
+  /** The door's policy: what `#guard` says, from the moment it says so. */
+  readonly policy: PolicyHolder;
   #snapshot: ConfigSnapshot;
-  #auth: ServerAuth;
   #agent: AgentSettings;
-  #facts: FactsPolicy;
+  #guard: Guard;
 
   private constructor(ports: SettingsPorts, snapshot: ConfigSnapshot, auth: ServerAuth, agent: AgentSettings) {
     this.#ports = ports;
     this.#snapshot = snapshot;
-    this.#auth = auth;
     this.#agent = agent;
-    this.#facts = factsPolicyOf(snapshot);
+    this.#guard = guardOf(snapshot, auth);
+    this.policy = new PolicyHolder(auth.settings);
   }
 
   /** Reads them and judges whether a gateway may start with them; opens nothing. Throws the `UserError` that says why not. */
@@ -47,31 +62,37 @@ export class Settings {
     return new Settings(ports, snapshot, auth, await agentSettings(snapshot));
   }
 
+  #setGuard(guard: Guard): void {
+    this.#guard = guard;
+    this.policy.replace(guard.auth.settings);
+  }
+
+  /** The config that runs; who may be here may rest on a later one. */
   get snapshot(): ConfigSnapshot {
     return this.#snapshot;
   }
   get auth(): ServerAuth {
-    return this.#auth;
+    return this.#guard.auth;
   }
   get agent(): AgentSettings {
     return this.#agent;
   }
   /** What requests are judged by. */
   get facts(): FactsPolicy {
-    return this.#facts;
+    return this.#guard.facts;
   }
   /** Texts that no line of a log may hold. */
   get secrets(): readonly string[] {
-    const { configured, settings } = this.#auth;
+    const { configured, settings } = this.#guard.auth;
     return [configured.token, configured.password, settings.secret?.value, ...this.#agent.secrets].filter((text) => text !== undefined);
   }
   get warnings(): readonly string[] {
     return [
       ...this.#snapshot.warnings.map(({ path, message }) => `config: ${path} ${message}`),
       ...tailscaleWarning(this.#snapshot),
-      ...this.#auth.warnings,
+      ...this.#guard.auth.warnings,
       ...this.#agent.warnings,
-      ...this.#facts.origins.warnings.map(({ message }) => message),
+      ...this.#guard.facts.origins.warnings.map(({ message }) => message),
     ];
   }
 
@@ -81,9 +102,10 @@ export class Settings {
 
   /** Makes the token of our own where nothing else guards; true when it was made just now. Only under the lock of the state dir. */
   async makeToken(): Promise<boolean> {
-    if (!this.#auth.wantsGenerated) return false;
+    const { snapshot, auth } = this.#guard;
+    if (!auth.wantsGenerated) return false;
     const made = makeGeneratedToken(this.#ports.paths);
-    this.#auth = await authOf(this.#ports, this.#snapshot);
+    this.#setGuard(guardOf(snapshot, await authOf(this.#ports, snapshot)));
     return made;
   }
 
@@ -100,7 +122,9 @@ export class Settings {
     // Against what runs, not against the text before: that one may have been refused.
     const changed = changedPaths(this.#snapshot, next);
     const plan = reloadPlan(changed, next.config.gateway.reload.mode);
-    if (plan.action === 'nothing') return { ...plan, changed };
+    // Not by the plan: an edit that is taken back leaves what runs as it is, and who may be here has to come back with it.
+    const isGuardNews = next.config.gateway.reload.mode !== 'off' && changedPaths(this.#guard.snapshot, next).length > 0;
+    if (plan.action === 'nothing' && !isGuardNews) return { ...plan, changed };
     let auth = await authOf(this.#ports, next);
     await guardStart(next, auth, this.#ports.flags.port, newToken);
     const agent = await agentSettings(next);
@@ -108,11 +132,10 @@ export class Settings {
       makeGeneratedToken(this.#ports.paths);
       auth = await authOf(this.#ports, next);
     }
-    this.#auth = auth;
+    this.#setGuard(guardOf(next, auth));
     if (plan.action === 'apply') {
       this.#snapshot = next;
       this.#agent = agent;
-      this.#facts = factsPolicyOf(next);
     }
     return { ...plan, changed };
   }
@@ -122,12 +145,13 @@ export class Settings {
    * file that is gone, for a moment or for good, changes nothing. Throws when the new secret may not guard what is open.
    */
   async rereadSecret(): Promise<boolean> {
-    if (!this.#auth.isFromFile) return false;
-    const found = await serverAuth(this.#snapshot, this.#ports.flags);
+    const { snapshot, auth } = this.#guard;
+    if (!auth.isFromFile) return false;
+    const found = await serverAuth(snapshot, this.#ports.flags);
     const secret = found.ok ? found.value.settings.secret : undefined;
-    if (!found.ok || secret === undefined || secret.value === this.#auth.settings.secret?.value) return false;
-    await guardStart(this.#snapshot, found.value, this.#ports.flags.port, newToken);
-    this.#auth = found.value;
+    if (!found.ok || secret === undefined || secret.value === auth.settings.secret?.value) return false;
+    await guardStart(snapshot, found.value, this.#ports.flags.port, newToken);
+    this.#setGuard(guardOf(snapshot, found.value));
     return true;
   }
 }

@@ -7,10 +7,9 @@ import { mainSessionKey } from '../agent/session-key.ts';
 import { createTryModel } from '../agent/try-model/child.ts';
 import { describePython } from '../agent/try-model/plan.ts';
 import { admit, helloAuth, type Principal, stillStands } from '../auth/admit.ts';
-import { Approvals } from '../auth/approvals.ts';
+import { Approvals, type Asking } from '../auth/approvals.ts';
 import { AuditTrail } from '../auth/audit.ts';
 import { mayReceive } from '../auth/authorize.ts';
-import { PolicyHolder } from '../auth/policy.ts';
 import { AuthLimiter } from '../auth/rate-limit.ts';
 import type { Env } from '../config/env.ts';
 import { writeFirstConfig } from '../config/first-run.ts';
@@ -35,7 +34,7 @@ import { loadGatewayIdentity } from '../store/gateway-identity.ts';
 import { takeInstanceLock } from '../store/instance-lock.ts';
 import { AGENT_SCHEMA, createAgentStore } from '../store/sqlite/agent.ts';
 import { AUDIT_SCHEMA, sqliteAudit } from '../store/sqlite/audit.ts';
-import { DEVICES_SCHEMA, sqliteDevices } from '../store/sqlite/devices.ts';
+import { DEVICES_LET_IN_STEP, DEVICES_SCHEMA, sqliteDevices } from '../store/sqlite/devices.ts';
 import { EVENT_LOG_STEP, eventLog } from '../store/sqlite/event-log.ts';
 import { openDatabase } from '../store/sqlite/open.ts';
 import { serveAdminSocket } from './admin-socket/server.ts';
@@ -48,7 +47,7 @@ import { RequestsUnderWay } from './http/requests-under-way.ts';
 import { httpServers } from './http/server.ts';
 import { httpConfig } from './http-config.ts';
 import { Intake } from './intake/intake.ts';
-import { RateLanes } from './lanes.ts';
+import { CONTROL_RATES, FairLanes, WRITE_RATES } from './lanes.ts';
 import { Lifecycle, within } from './lifecycle.ts';
 import { Listeners, listenUrl } from './listeners.ts';
 import { createLog } from './log.ts';
@@ -83,7 +82,7 @@ import { keepYoungHeapSmall } from './young-heap.ts';
  */
 
 /** Every step of the database's schema, oldest first. Append only. */
-export const SCHEMAS = [EVENT_LOG_STEP, DEVICES_SCHEMA, AUDIT_SCHEMA, AGENT_SCHEMA];
+export const SCHEMAS = [EVENT_LOG_STEP, DEVICES_SCHEMA, AUDIT_SCHEMA, AGENT_SCHEMA, DEVICES_LET_IN_STEP];
 
 export interface GatewayFlags {
   /** Values by config path, e.g. `{'gateway.bind': 'lan'}`; they beat environment and file. */
@@ -170,9 +169,10 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const devices = sqliteDevices(db);
 
     // The door.
-    const policy = new PolicyHolder(settings.auth.settings);
+    const hub = new Hub();
+    const { policy } = settings;
     const limiter = new AuthLimiter(clock, () => policy.current().rateLimit);
-    const approvals = new Approvals(devices, clock);
+    const approvals = new Approvals(devices, clock, () => hub.devices());
     const audit = new AuditTrail(sqliteAudit(db), clock, log.part('audit'));
     closing.push(() => audit.flush());
     await importEarlierDevices(paths, approvals, clock.now(), (line) => out.info(line));
@@ -200,7 +200,6 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     });
 
     // Who is here, and what they are told.
-    const hub = new Hub();
     const health = new Health(agent, clock, () => db.health().state === 'ok');
     const presence = new Presence(clock, selfPresence(identity.deviceId));
     fanOutAgentEvents(agent, hub, clock);
@@ -225,12 +224,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       ...chatHandlers(agent, clock),
       ...sessionHandlers(agent, clock),
       ...agentHandlers(agent),
-      ...deviceHandlers({
-        approvals,
-        devices,
-        audit,
-        connected: () => new Set([...hub.all()].flatMap(({ principal }) => principal.deviceId ?? [])),
-      }),
+      ...deviceHandlers({ approvals, devices, audit, connected: () => hub.devices() }),
       ...systemHandlers({
         agent,
         clock,
@@ -249,8 +243,8 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     const wireIndex = indexMethods(Object.values(WIRE_METHODS));
     const socketIndex = indexMethods([...Object.values(WIRE_METHODS), ...Object.values(SOCKET_METHODS)]);
     const lanes = {
-      writes: new RateLanes(clock, { burst: 600, perSecond: 20 }),
-      control: new RateLanes(clock, { burst: 30, perSecond: 0.5 }),
+      writes: new FairLanes(clock, WRITE_RATES),
+      control: new FairLanes(clock, CONTROL_RATES),
     };
     const wire: DispatchPorts = { methods: bindMethods(wireIndex, handlers), log: log.part('methods'), ...lanes };
     const local: DispatchPorts = {
@@ -352,6 +346,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       intake,
       admitHttp: async (facts, bearer) => notes.seen(await admit(facts, { transport: 'http', bearer }, door)),
       stillStands: (principal) => stillStands(principal, door),
+      takeWrite: (principal) => lanes.writes.take(principal.id),
       underWay,
       agent,
       readiness,
@@ -385,8 +380,8 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       out.info(`waiting for a ${listening.value.for}: listening nowhere on TCP until it comes (the admin socket is up)`);
 
     // What keeps live connections honest.
-    const endWhere = (match: (principal: Principal) => boolean, reason: string): void => {
-      hub.closeWhere(match, CLOSE.revoked, reason);
+    const endWhere = (match: (principal: Principal) => boolean, reason: string, by?: Asking): void => {
+      hub.closeWhere(match, CLOSE.revoked, reason, by);
       underWay.cutWhere(match);
     };
     closing.push(startHeartbeat(clock, () => [...ws.connections()].filter(({ isOpen }) => isOpen)));
@@ -397,19 +392,30 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
           const { requestId, deviceId, decision, ts } = event;
           hub.broadcast({ event: 'device.pair.resolved', payload: () => ({ requestId, deviceId, decision, ts }) });
         } else {
-          const { deviceId, role, credentialId, reason } = event;
+          const { deviceId, role, credentialId, reason, by } = event;
           endWhere(
             (principal) =>
               principal.deviceId === deviceId &&
               (role === undefined || principal.role === role) &&
               (credentialId === undefined || principal.credential.id === credentialId),
             reason,
+            by,
           );
         }
       }),
     );
-    const closeFallen = (): void =>
-      endWhere((principal) => principal.kind !== 'socket' && !stillStands(principal, door), 'credential changed');
+    const closeFallen = (): void => {
+      // A thousand connections of one device are one question.
+      const asked = new Map<string, boolean>();
+      endWhere((principal) => {
+        if (principal.kind === 'socket') return false;
+        const { deviceId, role, credential } = principal;
+        const key = [deviceId, role, credential.class, credential.id, credential.generation].join(' ');
+        const stands = asked.get(key) ?? stillStands(principal, door);
+        asked.set(key, stands);
+        return !stands;
+      }, 'credential changed');
+    };
     closing.push(
       policy.onChange((changed) => {
         audit.event({ event: 'secret-changed', detail: changed.join(', ') });
@@ -428,7 +434,8 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       const { action, ignored, changed } = await settings.take(next);
       if (ignored.length > 0) log.warn('changes that wait for a restart: openclaw gateway restart', { paths: ignored });
       if (action === 'nothing') return;
-      policy.replace(settings.auth.settings);
+      // It ends anyway, and comes up with the new text; who may be here counts for those who stay until then.
+      if (lifecycle.isEnding) return;
       if (action === 'restart') {
         const failure = await listeners.problem(bindWish(next, flags.port));
         if (failure === undefined) lifecycle.restart('the config changed');
@@ -451,9 +458,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       return applying;
     });
     const rereadSecret = async (): Promise<void> => {
-      if (!(await settings.rereadSecret())) return;
-      policy.replace(settings.auth.settings);
-      log.info('another secret was read from its file');
+      if (await settings.rereadSecret()) log.info('another secret was read from its file');
     };
     closing.push(clock.every(SECRET_FILE_MS, () => inTurn('the secret in its file was not taken over', rereadSecret)));
 
@@ -469,7 +474,6 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     readiness.setState('draining');
     open = false;
     listeners.close();
-    watch.stop();
     await within(clock, drainMs, lifecycle.hurried, agent.drain(drainMs));
     // What still runs is marked interrupted. A tool that does not let go is left behind; the next start marks its run.
     await within(clock, INTERRUPT_LIMIT_MS, NEVER, agent.drain(0));

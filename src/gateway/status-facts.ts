@@ -67,9 +67,9 @@ const exposure = (mode: 'off' | 'serve' | 'funnel', port: number): JsonObject =>
 export function nodeRows(devices: DeviceStore, hub: Hub): JsonObject[] {
   const online = new Set([...hub.all()].filter(({ principal }) => principal.role === 'node').map(({ principal }) => principal.deviceId));
   return devices
-    .devices()
-    .filter(({ roles }) => roles.some(({ role }) => role === 'node'))
-    .map((device) => ({
+    .paired()
+    .filter(({ device }) => device.roles.some(({ role }) => role === 'node'))
+    .map(({ device }) => ({
       nodeId: device.deviceId,
       ...(device.displayName !== undefined && { displayName: device.displayName }),
       platform: device.platform,

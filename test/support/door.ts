@@ -141,10 +141,10 @@ export interface TestDoor {
 }
 
 /** A door with nobody behind it yet. */
-export function testDoor(settings: Partial<AuthSettings> = {}, whois?: Whois): TestDoor {
+export function testDoor(settings: Partial<AuthSettings> = {}, whois?: Whois, connected: ReadonlySet<string> = new Set()): TestDoor {
   const clock = manualClock();
   const devices = memoryDevices();
-  const approvals = new Approvals(devices, clock);
+  const approvals = new Approvals(devices, clock, () => connected);
   const events: PairingEvent[] = [];
   approvals.onEvent((event) => events.push(event));
   const lines: AuditEntry[] = [];

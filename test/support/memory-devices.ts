@@ -14,9 +14,10 @@ const oldestFirst = <T extends { readonly createdAtMs: number }>(records: Iterab
 export function memoryDevices(): DeviceStore & { readonly writes: number } {
   let tables: Tables = { devices: new Map(), tokens: new Map(), pending: new Map(), codes: new Map() };
   let writes = 0;
+  const live = (): DeviceRecord[] => oldestFirst(tables.devices.values()).filter(({ removedAtMs }) => removedAtMs === undefined);
   const reads = {
     device: (id: string) => tables.devices.get(id),
-    devices: () => oldestFirst(tables.devices.values()).filter(({ removedAtMs }) => removedAtMs === undefined),
+    countDevices: (letInBy?: string) => live().filter((device) => letInBy === undefined || device.letInBy === letInBy).length,
     tokens: (deviceId: string) => oldestFirst(tables.tokens.values()).filter((token) => token.deviceId === deviceId),
     tokenByDigest: (digest: string) => [...tables.tokens.values()].find((token) => token.digest === digest),
     pending: () => oldestFirst(tables.pending.values()),
@@ -26,6 +27,14 @@ export function memoryDevices(): DeviceStore & { readonly writes: number } {
   const tx: DeviceWrites = {
     ...reads,
     putDevice: (r) => void tables.devices.set(r.deviceId, r),
+    dropDevice: (id) => {
+      for (const { id: token } of reads.tokens(id)) tables.tokens.delete(token);
+      tables.devices.delete(id);
+    },
+    trimTombstones: (keep) => {
+      const tombs = oldestFirst(tables.devices.values()).filter(({ removedAtMs }) => removedAtMs !== undefined);
+      for (const { deviceId } of tombs.slice(0, Math.max(0, tombs.length - keep))) tables.devices.delete(deviceId);
+    },
     putToken: (r) => void tables.tokens.set(r.id, r),
     dropToken: (id) => void tables.tokens.delete(id),
     putPending: (r) => void tables.pending.set(r.requestId, r),
@@ -35,6 +44,7 @@ export function memoryDevices(): DeviceStore & { readonly writes: number } {
   };
   return {
     ...reads,
+    paired: () => live().map((device) => ({ device, tokens: reads.tokens(device.deviceId) })),
     get writes() {
       return writes;
     },

@@ -9,12 +9,14 @@ import { defineMethod } from '../../protocol/define.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { bindMethods } from '../dispatch.ts';
 import { Intake } from '../intake/intake.ts';
-import { RateLanes } from '../lanes.ts';
+import { FairLanes } from '../lanes.ts';
 import { Hub } from '../ws/hub.ts';
 import { serveAdminSocket } from './server.ts';
 
 const echo = defineMethod<unknown>()({ name: 'echo', scope: 'operator.admin', effect: 'read', params: z.object({ text: z.string() }) });
 const large = defineMethod<unknown>()({ name: 'large', scope: 'operator.admin', effect: 'read', params: z.object({}) });
+
+const NONE = { burst: 1, perSecond: 1 };
 
 /** The admin socket with two methods, and a way to it. */
 async function startAdmin() {
@@ -22,7 +24,7 @@ async function startAdmin() {
   const file = path.join(dir.path, 'admin.sock');
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(file, resolve));
-  const lanes = new RateLanes(systemClock, { burst: 1, perSecond: 1 });
+  const lanes = new FairLanes(systemClock, { lane: NONE, share: NONE, spare: NONE });
   const methods = bindMethods(
     new Map<string, never>([
       ['echo', echo as never],

@@ -4,7 +4,7 @@ import type { Log } from '../../lib/log.ts';
 import { errorText, type FrameFault, withSeq } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Subscriptions } from '../call.ts';
-import type { CallFacts, DispatchPorts } from '../dispatch.ts';
+import type { Caller, DispatchPorts } from '../dispatch.ts';
 import type { Intake } from '../intake/intake.ts';
 import type { Lane } from '../intake/lane.ts';
 import { type Requester, takeRequest } from '../intake/take-request.ts';
@@ -112,7 +112,7 @@ class AdminConnection implements Receiver, Requester {
   get dispatch(): DispatchPorts {
     return this.#ports.dispatch;
   }
-  call(): CallFacts {
+  call(): Caller {
     const { connId, protocol, principal, subscriptions } = this;
     return { connId, protocol, principal, clientId: 'cli', clientMode: 'cli', clientLabel: 'local', subscriptions };
   }

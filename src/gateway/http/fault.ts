@@ -45,6 +45,13 @@ export function refusedFault(refused: Refused): Fault {
   }
 }
 
+/** More was asked than the caller's lane of writes gives. */
+export function tooManyFault(waitMs: number): Fault {
+  const seconds = Math.ceil(waitMs / 1000);
+  const headers = { 'Retry-After': String(seconds) };
+  return { status: 429, type: 'rate_limited', code: 'RATE_LIMITED', message: `too many requests; try again in ${seconds} s`, headers };
+}
+
 const codeOf = ({ details, code }: WireError): string => (typeof details?.['code'] === 'string' ? details['code'] : code);
 
 /** A typed refusal of the agent or of authorisation. */

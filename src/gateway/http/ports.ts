@@ -34,6 +34,8 @@ export interface HttpPorts {
   admitHttp(facts: ConnectionFacts, bearer: string | undefined): Promise<Admission>;
   /** Whether what let it in still holds, asked in the tick in which its request was listed. */
   readonly stillStands: (principal: Principal) => boolean;
+  /** Takes one from the caller's lane of writes, the one its WebSocket calls take from: 0, or the ms after which it may try again. */
+  readonly takeWrite: (principal: Principal) => number;
   /** Requests of admitted callers that are not answered yet. */
   readonly underWay: RequestsUnderWay;
   readonly agent: Pick<Agent, 'send' | 'abort' | 'onRunEvent' | 'agents' | 'models'>;

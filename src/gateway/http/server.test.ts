@@ -12,6 +12,24 @@ const bearer = { Authorization: `Bearer ${TOKEN}` };
 const status = (answer: string): number => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1]);
 const HOST = (port: number): string => `Host: 127.0.0.1:${port}`;
 
+test("AU-126: a run takes from its caller's lane of writes before its body is read, a question does not", async () => {
+  const taken: string[] = [];
+  const takeWrite = ({ id }: { readonly id: string }): number => (taken.push(id) > 1 ? 2_400 : 0);
+  await using gateway = await startHttp({ ports: { takeWrite } });
+  const ask = () =>
+    fetch(`${gateway.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: bearer,
+      body: JSON.stringify({ model: 'openclaw', messages: [{ role: 'user', content: 'hi' }] }),
+    });
+  expect((await ask()).status).toBe(200);
+  const refused = await ask();
+  expect([refused.status, refused.headers.get('Retry-After')]).toEqual([429, '3']);
+  expect(await refused.json()).toMatchObject({ error: { type: 'rate_limited', code: 'RATE_LIMITED' } });
+  expect((await fetch(`${gateway.url}/v1/models`, { headers: bearer })).status).toBe(200);
+  expect([taken.length, gateway.agent.sent.length]).toEqual([2, 1]);
+});
+
 describe('HT-1 every response', () => {
   test('HT-1 carries the security headers, names no server and allows no other origin', async () => {
     await using gateway = await startHttp();

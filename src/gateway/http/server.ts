@@ -6,7 +6,7 @@ import { messageOf } from '../../lib/errors.ts';
 import { factsOf, type ListenerFacts, peerOwner } from '../facts.ts';
 import { tooLarge } from './body.ts';
 import { Exchange } from './exchange.ts';
-import { type Fault, INTERNAL, refusedFault, wireFault } from './fault.ts';
+import { type Fault, INTERNAL, refusedFault, tooManyFault, wireFault } from './fault.ts';
 import { HTTP_LIMITS, type HttpLimits } from './limits.ts';
 import type { HttpPorts } from './ports.ts';
 import { matchRoute, routeTable } from './router.ts';
@@ -68,6 +68,8 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
       // What was revoked while the door was looking would otherwise be missed.
       if (!ports.stillStands(principal)) return void response.destroy();
       exchange.principal = principal;
+      const waitMs = descriptor.scope === 'operator.write' ? ports.takeWrite(principal) : 0;
+      if (waitMs > 0) return exchange.fail(tooManyFault(waitMs));
     }
     exchange.maxBytes = Math.min(descriptor.maxBytes, handler.maxBytes?.(config) ?? descriptor.maxBytes);
     if (exchange.isTooLarge) return exchange.fail(tooLarge(exchange.maxBytes));

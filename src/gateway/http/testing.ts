@@ -160,6 +160,7 @@ export async function startHttp(options: HttpFixtureOptions = {}): Promise<HttpF
       };
     },
     stillStands: () => true,
+    takeWrite: () => 0,
     underWay: new RequestsUnderWay(),
     agent,
     readiness: { started: true, view: async () => ({ ready: true, failing: [], checkedAt: 1 }) },

@@ -1,13 +1,13 @@
 import { SCAN_FAULTS } from '../../lib/json-scan.ts';
 import { type FrameFault, parseRequest, type RequestFrame, requestFrame } from '../../protocol/frames.ts';
-import { type CallFacts, type DispatchPorts, type Precheck, perform, precheck, textOf } from '../dispatch.ts';
+import { type Caller, type DispatchPorts, type Precheck, perform, precheck, textOf } from '../dispatch.ts';
 import type { Intake } from './intake.ts';
 import { parseLargeJson, SMALL_JSON } from './large-json.ts';
 
 /** One connection that sends requests, as the intake sees it. */
 export interface Requester {
   readonly dispatch: DispatchPorts;
-  call(): CallFacts;
+  call(): Caller;
   send(text: string): void;
   /** What was sent is no request. */
   fault(fault: FrameFault): void;
@@ -42,7 +42,7 @@ export function takeRequest(intake: Intake, requester: Requester, bytes: Buffer)
 
 type Bound = Extract<Precheck, { bound: unknown }>['bound'];
 
-async function takeHeavy(intake: Intake, requester: Requester, bound: Bound, frame: RequestFrame, call: CallFacts): Promise<void> {
+async function takeHeavy(intake: Intake, requester: Requester, bound: Bound, frame: RequestFrame, call: Caller): Promise<void> {
   const leave = await intake.heavy.take(call.principal.id);
   try {
     await perform(requester.dispatch, bound, frame, call, (text) => requester.send(text));

@@ -1,11 +1,11 @@
 import type { Approvals } from '../../auth/approvals.ts';
 import type { AuditTrail } from '../../auth/audit.ts';
-import type { DeviceRecord, DeviceStore, PendingRecord } from '../../auth/ports.ts';
+import type { DeviceStore, PairedDevice, PendingRecord } from '../../auth/ports.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
 import { isRefusal } from '../../protocol/errors.ts';
 import type * as wire from '../../protocol/methods/devices.ts';
-import type { Call, Handler } from '../call.ts';
+import { type Call, type Handler, Prebuilt } from '../call.ts';
 
 export interface DevicePorts {
   readonly approvals: Approvals;
@@ -25,25 +25,29 @@ export function deviceHandlers(ports: DevicePorts) {
   return {
     'device.pair.list': () => {
       const online = ports.connected();
-      return {
-        pending: approvals.pending().map(pendingRow),
-        paired: devices.devices().map((device) => pairedRow(device, devices, online)),
-      };
+      const paired = devices.paired().map((one) => rowText(one, online.has(one.device.deviceId)));
+      return new Prebuilt(`{"pending":${JSON.stringify(approvals.pending().map(pendingRow))},"paired":[${paired.join(',')}]}`);
     },
     'device.pair.approve': async (params: ParamsOf<typeof wire.pairApprove>, call) => {
       const answer = await approvals.approve(params.requestId, call.principal);
       if (isRefusal(answer)) return answer;
-      const row = pairedRow(answer.device, devices, ports.connected());
+      const { device } = answer;
+      const row = pairedRow({ device, tokens: devices.tokens(device.deviceId) }, ports.connected().has(device.deviceId));
       return noted('paired', call, answer.device.deviceId, { requestId: answer.requestId, device: row });
     },
     'device.pair.reject': async (params: ParamsOf<typeof wire.pairReject>, call) =>
       noted('pair-rejected', call, undefined, await approvals.reject(params.requestId)),
     'device.pair.remove': async (params: ParamsOf<typeof wire.pairRemove>, call) =>
-      noted('device-removed', call, params.deviceId, await approvals.remove(params.deviceId, call.principal)),
+      noted('device-removed', call, params.deviceId, await approvals.remove(params.deviceId, call)),
     'device.token.rotate': async (params: ParamsOf<typeof wire.tokenRotate>, call) =>
-      noted('token-rotated', call, params.deviceId, await approvals.rotate(params.deviceId, params.role, params.scopes, call.principal)),
+      noted(
+        'token-rotated',
+        call,
+        params.deviceId,
+        await approvals.rotate(params.deviceId, params.role, params.scopes, call.principal, call),
+      ),
     'device.token.revoke': async (params: ParamsOf<typeof wire.tokenRevoke>, call) =>
-      noted('token-revoked', call, params.deviceId, await approvals.revoke(params.deviceId, params.role, call.principal)),
+      noted('token-revoked', call, params.deviceId, await approvals.revoke(params.deviceId, params.role, call.principal, call)),
   } satisfies Record<string, Handler<never>>;
 }
 
@@ -71,8 +75,18 @@ export function pendingRow(request: PendingRecord): JsonObject {
   };
 }
 
-function pairedRow(device: DeviceRecord, devices: DeviceStore, online: ReadonlySet<string>): JsonObject {
-  const tokens = devices.tokens(device.deviceId);
+/** Rows as they were shown last: most devices are as they were when the list is asked for again. */
+const shown = new WeakMap<PairedDevice, { readonly connected: boolean; readonly text: string }>();
+
+function rowText(paired: PairedDevice, connected: boolean): string {
+  const known = shown.get(paired);
+  if (known?.connected === connected) return known.text;
+  const text = JSON.stringify(pairedRow(paired, connected));
+  shown.set(paired, { connected, text });
+  return text;
+}
+
+function pairedRow({ device, tokens }: PairedDevice, connected: boolean): JsonObject {
   const seen = tokens.flatMap(({ lastUsedAtMs }) => lastUsedAtMs ?? []);
   return {
     deviceId: device.deviceId,
@@ -89,7 +103,7 @@ function pairedRow(device: DeviceRecord, devices: DeviceStore, online: ReadonlyS
     approvedVia: device.approvedVia,
     createdAtMs: device.createdAtMs,
     approvedAtMs: device.approvedAtMs,
-    connected: online.has(device.deviceId),
+    connected,
     ...(seen.length > 0 && { lastSeenAtMs: Math.max(...seen) }),
     tokens: tokens.map((token) => ({
       role: token.role,

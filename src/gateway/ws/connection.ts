@@ -13,7 +13,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { parseParams } from '../../protocol/parse-params.ts';
 import { MAX_PROTOCOL, MIN_PROTOCOL, negotiate, type Protocol } from '../../protocol/version.ts';
 import type { Subscriptions } from '../call.ts';
-import { type CallFacts, type DispatchPorts, frameLimit } from '../dispatch.ts';
+import { type Caller, type DispatchPorts, frameLimit } from '../dispatch.ts';
 import type { Intake } from '../intake/intake.ts';
 import type { Lane } from '../intake/lane.ts';
 import { type Requester, takeRequest } from '../intake/take-request.ts';
@@ -268,7 +268,7 @@ export class WsConnection implements Receiver, Pingable, Requester {
   get dispatch(): DispatchPorts {
     return this.#ports.dispatch;
   }
-  call(): CallFacts {
+  call(): Caller {
     const { connId, protocol, client, principal } = this.#open().info;
     return {
       connId,

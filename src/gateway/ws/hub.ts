@@ -4,7 +4,7 @@ import type { EventDescriptor } from '../../protocol/define.ts';
 import { EVENTS, type EventName } from '../../protocol/events.ts';
 import { eventBody, eventBodyOfJson, type StateVersion } from '../../protocol/frames.ts';
 import type { Protocol } from '../../protocol/version.ts';
-import { Prebuilt, type Subscriptions } from '../call.ts';
+import { type Call, Prebuilt, type Subscriptions } from '../call.ts';
 import type { OutEvent } from './outbox.ts';
 
 /** One open connection, WebSocket or admin socket, as the hub sees it. */
@@ -48,6 +48,12 @@ export class Hub {
   all(): IterableIterator<Receiver> {
     return this.#receivers.values();
   }
+  /** Ids of the devices that have a connection. */
+  devices(): ReadonlySet<string> {
+    const found = new Set<string>();
+    for (const { principal } of this.#receivers) if (principal.deviceId !== undefined) found.add(principal.deviceId);
+    return found;
+  }
   add(receiver: Receiver): void {
     this.#receivers.add(receiver);
   }
@@ -73,15 +79,13 @@ export class Hub {
     }
   }
 
-  /** Closes every connection that `match` names. */
-  closeWhere(match: (principal: Principal) => boolean, code: number, reason: string): number {
-    let closed = 0;
+  /** Closes every connection that `match` names, at once; the one that asked for it (`by`) when it has its answer. */
+  closeWhere(match: (principal: Principal) => boolean, code: number, reason: string, by?: Pick<Call, 'connId' | 'afterAnswer'>): void {
     for (const receiver of [...this.#receivers]) {
       if (!match(receiver.principal)) continue;
-      receiver.close(code, reason);
-      closed++;
+      if (receiver.connId === by?.connId) by.afterAnswer(() => receiver.close(code, reason));
+      else receiver.close(code, reason);
     }
-    return closed;
   }
 }
 

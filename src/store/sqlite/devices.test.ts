@@ -4,14 +4,14 @@ import { memoryDevices } from '../../../test/support/memory-devices.ts';
 import { tempDir } from '../../../test/support/temp-dir.ts';
 import type { CodeRecord, DeviceRecord, DeviceStore, PendingRecord, TokenRecord } from '../../auth/ports.ts';
 import { AUDIT_SCHEMA, sqliteAudit } from './audit.ts';
-import { DEVICES_SCHEMA, sqliteDevices } from './devices.ts';
+import { DEVICES_LET_IN_STEP, DEVICES_SCHEMA, sqliteDevices } from './devices.ts';
 import { openDatabase, type Store } from './open.ts';
 
 const dir = tempDir();
 const open: Store[] = [];
 let count = 0;
 async function database(file = join(dir.path, `${count++}.db`)): Promise<Store> {
-  const store = await openDatabase(file, { schemas: [DEVICES_SCHEMA, AUDIT_SCHEMA] });
+  const store = await openDatabase(file, { schemas: [DEVICES_SCHEMA, AUDIT_SCHEMA, DEVICES_LET_IN_STEP] });
   if (!store.ok) throw store.error;
   open.push(store.value);
   return store.value;
@@ -84,7 +84,7 @@ function deviceStoreContract(name: string, make: () => Promise<DeviceStore>): vo
         tx.putPending(pending('p1', 1));
         tx.putCode(code('c1'));
       });
-      expect(store.devices().map(({ deviceId }) => deviceId)).toEqual(['a', 'b']);
+      expect(store.paired().map(({ device: { deviceId } }) => deviceId)).toEqual(['a', 'b']);
       expect(store.device('b')?.displayName).toBe("o'neil\u0000");
       expect(store.device('c')?.removedAtMs).toBe(5);
       expect(store.device('d')).toBeUndefined();
@@ -133,20 +133,74 @@ function deviceStoreContract(name: string, make: () => Promise<DeviceStore>): vo
         throw new Error('no');
       });
       await expect(failed).rejects.toThrow('no');
-      expect(store.devices().map(({ deviceId }) => deviceId)).toEqual(['a']);
+      expect(store.paired().map(({ device: { deviceId } }) => deviceId)).toEqual(['a']);
+    });
+
+    test('PA-54: the list of the paired is what was written last, whatever happened in between, and counts agree with it', async () => {
+      const store = await make();
+      const ids = (): string[] => store.paired().map(({ device: { deviceId }, tokens }) => `${deviceId}:${tokens.map(({ id }) => id)}`);
+      expect([ids(), store.pending()]).toEqual([[], []]);
+      await store.write((tx) => {
+        tx.putDevice(device('b', { createdAtMs: 2, letInBy: 'here' }));
+        tx.putToken(token('t1', { deviceId: 'b' }));
+        tx.putPending(pending('p1', 1));
+      });
+      expect(ids()).toEqual(['b:t1']);
+      await store.write((tx) => {
+        tx.putDevice(device('a', { letInBy: 'here' }));
+        tx.putDevice(device('c', { createdAtMs: 3 }));
+        tx.putToken(token('t2'));
+      });
+      expect([ids(), store.countDevices(), store.countDevices('here')]).toEqual([['a:t2', 'b:t1', 'c:'], 3, 2]);
+      await expect(
+        store.write((tx) => {
+          tx.dropDevice('a');
+          tx.dropPending('p1');
+          throw new Error('no');
+        }),
+      ).rejects.toThrow('no');
+      expect([ids(), store.pending().length]).toEqual([['a:t2', 'b:t1', 'c:'], 1]);
+      await store.write((tx) => {
+        tx.dropToken('t1');
+        tx.dropDevice('a');
+        tx.putDevice(device('c', { createdAtMs: 3, removedAtMs: 9 }));
+        tx.dropPending('p1');
+      });
+      expect([ids(), store.tokens('a'), store.countDevices('here'), store.pending()]).toEqual([['b:'], [], 1, []]);
+    });
+
+    test('PA-55: of the removed ones as many are remembered as are asked for, those paired last', async () => {
+      const store = await make();
+      await store.write((tx) => {
+        for (let i = 0; i < 6; i++) tx.putDevice(device(`d${i}`, { createdAtMs: i, ...(i > 0 && { removedAtMs: 9 }) }));
+        tx.trimTombstones(3);
+      });
+      const known = [0, 1, 2, 3, 4, 5].filter((i) => store.device(`d${i}`) !== undefined);
+      expect(known).toEqual([0, 3, 4, 5]);
     });
 
     test('ST-51 works of one moment run one after the other', async () => {
       const store = await make();
-      const add = () => store.write((tx) => tx.putDevice(device(`d${tx.devices().length}`)));
+      const add = () => store.write((tx) => tx.putDevice(device(`d${tx.countDevices()}`)));
       await Promise.all([add(), add(), add()]);
-      expect(store.devices()).toHaveLength(3);
+      expect(store.paired()).toHaveLength(3);
     });
   });
 }
 
 deviceStoreContract('devices in memory', async () => memoryDevices());
 deviceStoreContract('devices in SQLite', async () => sqliteDevices(await database()));
+
+test('PA-54: what has not changed is the same object', async () => {
+  const store = sqliteDevices(await database());
+  await store.write((tx) => tx.putDevice(device('a')));
+  const list = store.paired();
+  expect(store.paired()).toBe(list);
+  await store.write((tx) => tx.putToken(token('t', { deviceId: 'b' })));
+  await store.write((tx) => tx.putDevice(device('b', { createdAtMs: 2 })));
+  expect(store.paired()[0]).toBe(list[0]);
+  expect(store.paired()[1]?.tokens).toHaveLength(1);
+});
 
 test('ST-52 devices survive closing the file', async () => {
   const file = join(dir.path, 'again.db');
