@@ -1,3 +1,4 @@
+import { withoutTail } from '../lib/without-tail.ts';
 import { bool, type Complaint, either, type Infer, int, list, map, num, object, oneOf, open, optional, secret, str } from './spec.ts';
 
 const MiB = 1024 * 1024;
@@ -38,7 +39,7 @@ function originOrStar(value: string): Complaint | undefined {
 }
 
 const basePath = (value: string): string => {
-  const inner = value.trim().replace(/^\/+|\/+$/g, '');
+  const inner = withoutTail(value.trim(), '/').replace(/^\/+/, '');
   return inner === '' ? '' : `/${inner}`;
 };
 

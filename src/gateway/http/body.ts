@@ -61,7 +61,7 @@ export function readBody(request: IncomingMessage, { maxBytes, ms }: BodyLimits,
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** A lone surrogate in JSON text as `JSON.stringify` writes it; a pair is written out. */
-const LONE_SURROGATE = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
+const LONE_SURROGATE = /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/;
 
 /** A JSON body. Refused: anything but UTF-8, deep nesting, and text that is no Unicode. */
 export function parseJson(bytes: Buffer): Result<unknown, Fault> {

@@ -1,3 +1,5 @@
+import { withoutTail } from '../../lib/without-tail.ts';
+
 /** Words that stop a run when they are the whole message (existing clients send them through `chat.send`). */
 const STOP = new Set([
   '/stop',
@@ -16,10 +18,4 @@ const STOP = new Set([
   '中止',
 ]);
 
-export const isStopPhrase = (message: string): boolean =>
-  STOP.has(
-    message
-      .trim()
-      .toLowerCase()
-      .replace(/[.!。！]+$/, ''),
-  );
+export const isStopPhrase = (message: string): boolean => STOP.has(withoutTail(message.trim(), '.!。！').toLowerCase());
