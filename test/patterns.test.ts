@@ -11,7 +11,7 @@ const ROOT = join(import.meta.dirname, '..');
  * By file, then as it stands there.
  */
 const BOUNDED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  'src/config/redact.ts': {
+  'src/config/secret-places.ts': {
     '/^(max|min|context|total|input|output|prompt|completion|reserve|keep|budget|num|target)[a-z_-]*tokens?([A-Z_].*)?$/i':
       'a name of at most 200 characters: looksSecret cuts longer ones off before',
   },

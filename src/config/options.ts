@@ -1,3 +1,4 @@
+import { shownUrl } from '../lib/shown-url.ts';
 import { withoutTail } from '../lib/without-tail.ts';
 import { bool, type Complaint, either, type Infer, int, list, map, num, object, oneOf, open, optional, secret, str } from './spec.ts';
 
@@ -114,12 +115,12 @@ const remote = object(
   {
     url: str('Its WebSocket URL.', {
       check: urlOf('wss', 'ws'),
-      hint: (v) => (/^https?:/.test(asText(v)) ? `"${asText(v).replace(/^http/, 'ws')}"` : undefined),
+      hint: (v) => (/^https?:/.test(asText(v)) ? `"${shownUrl(asText(v).replace(/^http/, 'ws'))}"` : undefined),
     }),
     transport: oneOf(['ssh', 'direct'], 'How the desktop companion reaches it.', { default: 'ssh' }),
     token: secret('The token that clients send.'),
     password: secret('The password that clients send.'),
-    tlsFingerprint: str('SHA-256 of its certificate; needs wss://.', { check: fingerprint }),
+    tlsFingerprint: str('SHA-256 of its certificate; needs wss://.', { check: fingerprint, plain: true }),
     sshTarget: str('user@host[:port] of the managed tunnel.'),
     sshIdentity: str('Key file of the managed tunnel.'),
     remotePort: int('The port on the far side of the tunnel.', { min: 1, max: 65535 }),

@@ -1,8 +1,9 @@
 import type { Agent } from '../../agent/api.ts';
-import type { ConfigView } from '../../config/redact.ts';
+import type { ConfigView } from '../../config/config-view.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
+import { isRefusal, refuse } from '../../protocol/errors.ts';
 import type * as wire from '../../protocol/methods/system.ts';
 import { holdsScope } from '../../protocol/scopes.ts';
 import { type Call, type Handler, Prebuilt } from '../call.ts';
@@ -21,7 +22,7 @@ export interface SystemPorts {
   readonly logFile: () => string;
   readonly version: string;
   /** `config.get` with every secret replaced. */
-  readonly configView: () => Promise<ConfigView>;
+  readonly configView: () => Promise<ConfigView | undefined>;
   /** What a person wants to know about this process: listeners, exposure, model, store. Shown by `status`. */
   readonly facts: (call: Call) => JsonObject;
   /** Paired nodes for `node.list`. */
@@ -61,6 +62,8 @@ export function systemHandlers(ports: SystemPorts) {
       }),
     'config.get': async (_params: unknown, call) => {
       const view = await ports.configView();
+      if (view === undefined)
+        return refuse('UNAVAILABLE', 'the config is too large to be sent: openclaw config get, on the gateway', { retryable: false });
       if (call.protocol === 3) return view;
       // Panels of protocol 4 know the file as written, as resolved, and as it runs, by names of their own; and which of its parts are included.
       const { parsed: sourceConfig, config: runtimeConfig, hash } = view;
