@@ -16,6 +16,15 @@ const STRICTNESS: Readonly<Record<Reload, number>> = { none: 0, hot: 1, restart:
 
 /** The places in which two snapshots differ, as deep as objects go (lists count as one value). */
 export function changedPaths(before: ConfigSnapshot, after: ConfigSnapshot): readonly ChangedPath[] {
+  // Who follows the file and who takes the change over ask the same, one right after the other.
+  if (asked?.before === before && asked.after === after) return asked.changed;
+  const changed = compare(before, after);
+  asked = { before, after, changed };
+  return changed;
+}
+let asked: { readonly before: ConfigSnapshot; readonly after: ConfigSnapshot; readonly changed: readonly ChangedPath[] } | undefined;
+
+function compare(before: ConfigSnapshot, after: ConfigSnapshot): readonly ChangedPath[] {
   const changed = new Map<string, Reload>();
   const note = (keys: KeyPath): void => {
     const reload = reloadAt(keys);

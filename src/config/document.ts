@@ -57,7 +57,7 @@ export async function parseDocument(
 ): Promise<Result<Document, string>> {
   const tokens: Token[] = [];
   try {
-    const root = await buildTree(text, pauses, (token) => {
+    const root = await buildTree(text, keep, pauses, (token) => {
       if (keep === 'all' || token.type === 'comment')
         tokens.push({
           type: token.type === 'string' || token.type === 'end' ? 'word' : token.type,
@@ -74,7 +74,12 @@ export async function parseDocument(
 }
 
 // Without recursion: a stack of what is open.
-async function buildTree(text: string, pauses: Pauses, onToken: (token: Scanner) => void): Promise<DocNode | undefined> {
+async function buildTree(
+  text: string,
+  keep: 'all' | 'comments',
+  pauses: Pauses,
+  onToken: (token: Scanner) => void,
+): Promise<DocNode | undefined> {
   const scanner = new Scanner(text);
   let root: DocNode | undefined;
   const open: (DocObject | DocArray)[] = [];
@@ -97,7 +102,8 @@ async function buildTree(text: string, pauses: Pauses, onToken: (token: Scanner)
     }
   };
 
-  for (scanner.next(); scanner.type !== 'end'; scanner.next()) {
+  const advance = keep === 'all' ? () => scanner.next() : () => scanner.nextInk();
+  for (advance(); scanner.type !== 'end'; advance()) {
     if (pauses.due()) await pauses.now();
     onToken(scanner);
     const { type, start, end } = scanner;

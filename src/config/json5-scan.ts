@@ -10,6 +10,7 @@ export class ScanError extends Error {
 }
 
 const SPACES = /[\t\v\f \u00a0\ufeff\p{Zs}]+/uy;
+const BLANKS = /\s+/y;
 const LINE_END = /[\n\r\u2028\u2029]/g;
 const WORD = /[^\s\ufeff{}[\],:"'/]+/y;
 
@@ -77,8 +78,15 @@ export class Scanner {
 
   /** The next token that means something. */
   nextPlain(): void {
-    do this.next();
-    while (this.type === 'space' || this.type === 'newline' || this.type === 'comment');
+    do this.nextInk();
+    while (this.type === 'comment');
+  }
+
+  /** The next token that is more than blanks and line ends, of which there may be millions. */
+  nextInk(): void {
+    BLANKS.lastIndex = this.end;
+    if (BLANKS.test(this.text)) this.end = BLANKS.lastIndex;
+    this.next();
   }
 
   #is(type: TokenType, end: number): void {

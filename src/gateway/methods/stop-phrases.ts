@@ -18,4 +18,10 @@ const STOP = new Set([
   '中止',
 ]);
 
-export const isStopPhrase = (message: string): boolean => STOP.has(withoutTail(message.trim(), '.!。！').toLowerCase());
+/** The longest of them with some marks behind it: what is longer is a message, and nobody looks for its end. */
+const LONGEST = 64;
+
+export function isStopPhrase(message: string): boolean {
+  const text = message.trim();
+  return text.length <= LONGEST && STOP.has(withoutTail(text, '.!。！').toLowerCase());
+}

@@ -3,7 +3,7 @@ import type { ConfigView } from '../../config/config-view.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
-import { isRefusal, refuse } from '../../protocol/errors.ts';
+import { refuse } from '../../protocol/errors.ts';
 import type * as wire from '../../protocol/methods/system.ts';
 import { holdsScope } from '../../protocol/scopes.ts';
 import { type Call, type Handler, Prebuilt } from '../call.ts';
@@ -29,6 +29,29 @@ export interface SystemPorts {
   readonly nodes: () => readonly Record<string, unknown>[];
   readonly workspace: () => string;
   readonly stateDir: string;
+}
+
+/** The answers that were written out, by view: it is the same for everybody, and large. */
+const written = new WeakMap<ConfigView, { v3?: string; v4?: string }>();
+
+function viewJson(view: ConfigView, isV3: boolean): string {
+  const texts = written.get(view) ?? {};
+  written.set(view, texts);
+  if (isV3) {
+    texts.v3 ??= JSON.stringify(view);
+    return texts.v3;
+  }
+  if (texts.v4 === undefined) {
+    // Panels of protocol 4 know the file as written, as resolved, and as it runs, by names of their own; and which of its parts are included.
+    const { parsed, resolved, config, ...rest } = view;
+    const { hash } = view;
+    const included = { includedPaths: [], includeProvenance: [], agentRosterIncludeOwned: false, bindingsIncludeOwned: false };
+    const [source, full] = [JSON.stringify(parsed), JSON.stringify(resolved)];
+    const runtime = config === resolved ? full : JSON.stringify(config);
+    const small = JSON.stringify({ ...rest, ...included, configRevisionHash: hash, appliedConfigHash: hash });
+    texts.v4 = `${small.slice(0, -1)},"parsed":${source},"resolved":${full},"config":${runtime},"sourceConfig":${source},"runtimeConfig":${runtime}}`;
+  }
+  return texts.v4;
 }
 
 export function systemHandlers(ports: SystemPorts) {
@@ -64,11 +87,7 @@ export function systemHandlers(ports: SystemPorts) {
       const view = await ports.configView();
       if (view === undefined)
         return refuse('UNAVAILABLE', 'the config is too large to be sent: openclaw config get, on the gateway', { retryable: false });
-      if (call.protocol === 3) return view;
-      // Panels of protocol 4 know the file as written, as resolved, and as it runs, by names of their own; and which of its parts are included.
-      const { parsed: sourceConfig, config: runtimeConfig, hash } = view;
-      const included = { includedPaths: [], includeProvenance: [], agentRosterIncludeOwned: false, bindingsIncludeOwned: false };
-      return { ...view, ...included, sourceConfig, runtimeConfig, configRevisionHash: hash, appliedConfigHash: hash };
+      return new Prebuilt(viewJson(view, call.protocol === 3));
     },
 
     // Parts that do not exist yet say so in the shape that panels read: nothing is configured, nothing is wrong.
