@@ -4,6 +4,7 @@ import { Pauses } from './breathe.ts';
 import { fs, path } from './builtins.ts';
 import { countNodes, MAX_CONFIG_NODES, parseJson5 } from './json5-text.ts';
 import { formatPath, type KeyPath } from './key-path.ts';
+import { foreignPath } from './local-path.ts';
 import { readTextFile } from './read-file.ts';
 import { treeFlaw } from './tree.ts';
 
@@ -43,6 +44,8 @@ export async function resolveIncludes(
       return fail(keys, '$include takes a file name, or a list of them');
     if (chain.length > INCLUDE_LIMITS.depth) return fail(keys, `$include is nested deeper than ${INCLUDE_LIMITS.depth} files`);
     if (files.length >= INCLUDE_LIMITS.files) return fail(keys, `$include reads more than ${INCLUDE_LIMITS.files} files`);
+    const foreign = foreignPath(name);
+    if (foreign !== undefined) return fail(keys, `$include "${name}" ${foreign.message}`);
     const wanted = path.resolve(path.dirname(from), name);
     let real: string;
     try {

@@ -132,10 +132,11 @@ export function stringValue(source: string, offset = 0): string {
     if (bad !== -1) throw new ScanError(offset + 1 + bad, `invalid character '${inner[bad] === '\n' ? '\\n' : '\\r'}'`);
     return inner;
   }
-  if (source[0] === '"') {
-    // Nearly always it is a string of JSON, too, and that is read natively.
+  // Nearly always it is a string of JSON, too, but for its quotes, and that is read natively.
+  const json = source.startsWith('"') ? source : inner.includes('"') ? undefined : `"${inner.replaceAll("\\'", "'")}"`;
+  if (json !== undefined) {
     try {
-      return JSON.parse(source) as string;
+      return JSON.parse(json) as string;
     } catch {
       // Escapes that only JSON5 has, control characters, or a mistake.
     }
@@ -150,6 +151,7 @@ export function stringValue(source: string, offset = 0): string {
   };
   for (let at = inner.indexOf('\\'); at !== -1; at = inner.indexOf('\\', from)) {
     upTo(at);
+    if (pieces.length > MAX_ESCAPES) throw new ScanError(offset, 'more escapes than a text of a config needs');
     const char = inner[at + 1] ?? '';
     const digits = char === 'u' ? 4 : char === 'x' ? 2 : 0;
     if (digits > 0) {
@@ -164,6 +166,9 @@ export function stringValue(source: string, offset = 0): string {
   upTo(inner.length);
   return pieces.join('');
 }
+
+/** Of the escapes that JSON does not have, and that are read one by one. */
+const MAX_ESCAPES = 200_000;
 
 const DECIMAL = /^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 const HEX = /^[+-]?0[xX][0-9a-fA-F]+$/;

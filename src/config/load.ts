@@ -2,15 +2,16 @@ import { UserError } from '../lib/errors.ts';
 import { isRecord } from '../lib/json.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { Pauses } from './breathe.ts';
-import { crypto, path } from './builtins.ts';
+import { crypto } from './builtins.ts';
 import { configEnv, layered, readDotenv } from './dotenv.ts';
 import { type Env, envText } from './env.ts';
 import { resolveIncludes } from './include.ts';
 import { countNodes, MAX_CONFIG_NODES, parseJson5 } from './json5-text.ts';
 import { type KeyPath, parsePath } from './key-path.ts';
+import { configuredPath } from './local-path.ts';
 import { optionAt, specialOptions } from './lookup.ts';
 import type { Config } from './options.ts';
-import { expandHome, type Paths } from './paths.ts';
+import type { Paths } from './paths.ts';
 import { type ConfigIssue, type ConfigWarning, checkValue, expectation, readConfig, shown } from './read.ts';
 import { readTextFile } from './read-file.ts';
 import type { Spec } from './spec.ts';
@@ -214,8 +215,9 @@ function judge(gathered: Gathered): Result<ConfigSnapshot, ConfigProblem> {
   const { paths, raw, parsed, resolved, missing } = gathered;
   const overlay = overlays(gathered);
   let tree: unknown = resolved;
-  for (const { keys, value } of overlay.values) tree = withValue(tree, keys, value);
-  if (valueAt(tree, ['gateway', 'port']) === undefined) tree = withValue(tree, ['gateway', 'port'], paths.defaultPort);
+  for (const { keys, value } of overlay.values) if (isOpenTo(tree, keys)) tree = withValue(tree, keys, value);
+  if (isOpenTo(tree, ['gateway', 'port']) && valueAt(tree, ['gateway', 'port']) === undefined)
+    tree = withValue(tree, ['gateway', 'port'], paths.defaultPort);
 
   const read = readConfig(tree);
   const issues = [...overlay.issues, ...read.issues];
@@ -272,6 +274,13 @@ function judge(gathered: Gathered): Result<ConfigSnapshot, ConfigProblem> {
     ...(issues.some((issue) => issue.guard) ? {} : { usable: snapshot }),
   });
 }
+
+/** Whether nothing but objects, or nothing at all, stands on the way: a text there is wrong, and must not be written over unseen. */
+const isOpenTo = (tree: unknown, keys: readonly string[]): boolean =>
+  keys.every((_, i) => {
+    const above = valueAt(tree, keys.slice(0, i));
+    return above === undefined || isRecord(above);
+  });
 
 const unsetWarning = ({ path: at, name }: Missing): ConfigWarning => ({
   code: 'VARIABLE_UNSET',
@@ -371,10 +380,10 @@ function modeWarnings(file: string, mode: number, uid: number): ConfigWarning[] 
 /** SHA-256 of a config text, hex. */
 export const hashOf = (text: string): string => crypto().hash('sha256', text, 'hex');
 
-/** The workspace of agents without one of their own, `~` expanded, absolute. */
+/** The workspace of agents without one of their own, absolute. */
 export function defaultWorkspace(snapshot: ConfigSnapshot): string {
   const configured = snapshot.config.agents.defaults.workspace?.trim();
-  return configured ? path.resolve(snapshot.paths.home, expandHome(configured, snapshot.paths.home)) : snapshot.paths.workspace;
+  return configured ? configuredPath(configured, snapshot.paths) : snapshot.paths.workspace;
 }
 
 /** One line per issue, each with its fix on the next. */
