@@ -43,13 +43,20 @@ function viewJson(view: ConfigView, isV3: boolean): string {
   }
   if (texts.v4 === undefined) {
     // Panels of protocol 4 know the file as written, as resolved, and as it runs, by names of their own; and which of its parts are included.
-    const { parsed, resolved, config, ...rest } = view;
-    const { hash } = view;
+    const { parsed: sourceConfig, config: runtimeConfig, hash } = view;
     const included = { includedPaths: [], includeProvenance: [], agentRosterIncludeOwned: false, bindingsIncludeOwned: false };
-    const [source, full] = [JSON.stringify(parsed), JSON.stringify(resolved)];
-    const runtime = config === resolved ? full : JSON.stringify(config);
-    const small = JSON.stringify({ ...rest, ...included, configRevisionHash: hash, appliedConfigHash: hash });
-    texts.v4 = `${small.slice(0, -1)},"parsed":${source},"resolved":${full},"config":${runtime},"sourceConfig":${source},"runtimeConfig":${runtime}}`;
+    const fields = { ...view, ...included, sourceConfig, runtimeConfig, configRevisionHash: hash, appliedConfigHash: hash };
+    // The same tree stands under several names, and is written out once.
+    const trees = new Map<unknown, string>();
+    const json = (value: unknown): string => {
+      if (typeof value !== 'object') return JSON.stringify(value);
+      const text = trees.get(value) ?? JSON.stringify(value);
+      trees.set(value, text);
+      return text;
+    };
+    texts.v4 = `{${Object.entries(fields)
+      .map(([name, value]) => `${JSON.stringify(name)}:${json(value)}`)
+      .join(',')}}`;
   }
   return texts.v4;
 }
