@@ -24,10 +24,6 @@ export class Scanner {
   /** Offsets of the token, `end` exclusive. */
   start = 0;
   end = 0;
-  // The nearest of each at or behind where we are: looked for again only when it has been passed.
-  #backslash = -1;
-  #quotes: Record<string, number> = { '"': -1, "'": -1 };
-
   constructor(text: string) {
     this.text = text;
   }
@@ -108,19 +104,15 @@ export class Scanner {
 
   #stringEnd(quote: '"' | "'"): number {
     const { text } = this;
-    let at = this.start + 1;
-    for (;;) {
-      if (this.#quotes[quote] !== Infinity && (this.#quotes[quote] ?? -1) < at) this.#quotes[quote] = found(text.indexOf(quote, at));
-      if (this.#backslash !== Infinity && this.#backslash < at) this.#backslash = found(text.indexOf('\\', at));
-      const close = this.#quotes[quote] ?? Infinity;
-      if (this.#backslash > close) return close + 1;
-      if (close === Infinity) throw new ScanError(text.length, 'invalid end of input');
-      at = this.#backslash + 2;
+    const close = quote.charCodeAt(0);
+    for (let at = this.start + 1; at < text.length; at++) {
+      const char = text.charCodeAt(at);
+      if (char === close) return at + 1;
+      if (char === 0x5c) at++;
     }
+    throw new ScanError(text.length, 'invalid end of input');
   }
 }
-
-const found = (at: number): number => (at === -1 ? Infinity : at);
 
 const ESCAPES: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v', 0: '\0' };
 

@@ -156,7 +156,7 @@ test.each<[string, string]>([
   await parseDocument(text, 'comments');
   expect(countNodes(text)).toBeLessThan(10);
   // The library and its tokenizer took 0.4 to 7 s for each.
-  expect(performance.now() - started).toBeLessThan(2_000);
+  expect(performance.now() - started).toBeLessThan(5_000);
 });
 
 test('CF-40 nodes are counted without reading: commas, colons, brackets and comments outside of strings', () => {
