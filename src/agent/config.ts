@@ -1,3 +1,4 @@
+import { withoutTail } from '../lib/without-tail.ts';
 import type { AgentConfig, AgentEntry, LocalServerSpec, ModelChoice, ModelEntry, ProviderApi, ProviderEntry, ToolPolicy } from './ports.ts';
 
 /** The parts of the configuration file that concern the agent, in the file's own shape (a subset, all optional). */
@@ -209,7 +210,7 @@ function providers(file: AgentFileConfig, context: AgentConfigContext): readonly
       id,
       source: 'config',
       api: Object.hasOwn(APIS, named) ? (APIS[named] ?? { unsupported: named }) : { unsupported: named },
-      baseUrl: named === 'ollama' && !/\/v1\/?$/.test(baseUrl) ? `${baseUrl.replace(/\/+$/, '')}/v1` : baseUrl,
+      baseUrl: named === 'ollama' && !/\/v1\/?$/.test(baseUrl) ? `${withoutTail(baseUrl, '/')}/v1` : baseUrl,
       ...(apiKey !== undefined && apiKey !== '' && { apiKey }),
       headers: entry.headers ?? {},
       models: models.length > 0 ? models : (known?.models ?? []),

@@ -9,7 +9,7 @@ import type { ResolvedTarget } from './target.ts';
 /** The lines that say which gateway was meant and why that one. No secret stands in any of them. */
 export function targetDetails(target: ResolvedTarget): Record<string, string> {
   return {
-    'Gateway target': target.endpoint.url,
+    'Gateway target': target.shown,
     Source: target.source,
     Config: target.configPath,
     ...(target.bind === undefined ? {} : { Bind: target.bind }),
@@ -80,9 +80,9 @@ export function faultLine(fault: Fault, t: Messages): string {
 const isTunnelLike = (target: ResolvedTarget): boolean => /^wss?:\/\/(127\.|localhost|\[::1\])/.test(target.endpoint.url);
 /** This machine's own, with what its config and environment hold. */
 const isHere = (target: ResolvedTarget): boolean => target.mode === 'local' && target.credentials.explicit !== true;
-const hostOf = (target: ResolvedTarget): string => URL.parse(target.endpoint.url)?.hostname ?? target.endpoint.url;
+const hostOf = (target: ResolvedTarget): string => URL.parse(target.endpoint.url)?.hostname ?? target.shown;
 const portOf = (target: ResolvedTarget): string => URL.parse(target.endpoint.url)?.port || '18789';
-const placeOf = (target: ResolvedTarget): string => URL.parse(target.endpoint.url)?.host || target.endpoint.url;
+const placeOf = (target: ResolvedTarget): string => URL.parse(target.endpoint.url)?.host || target.shown;
 
 /** Where a gateway's own words are not to be had, the system's are: its name for the fault, in words a person can act on. */
 function unreachableText(fault: Extract<Fault, { kind: 'unreachable' }>, target: ResolvedTarget, t: Messages): string {

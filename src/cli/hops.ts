@@ -123,7 +123,7 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       local = opened.value;
       gateway = local;
       target = admin;
-      hops.push({ id: 'socket', state: 'ok', detail: admin.endpoint.url, ms: since(start) });
+      hops.push({ id: 'socket', state: 'ok', detail: admin.shown, ms: since(start) });
     } else {
       const isStale = opened.error.code === 'GATEWAY_UNREACHABLE';
       hops.push({
@@ -158,7 +158,7 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       return;
     }
     target ??= found;
-    hops.push({ id: 'address', state: 'ok', detail: `${found.endpoint.url}  (${found.source})` });
+    hops.push({ id: 'address', state: 'ok', detail: `${found.shown}  (${found.source})` });
     const { token, password, explicit } = found.credentials;
     const held = [token === undefined ? '' : 'token', password === undefined ? '' : 'password'].filter((kind) => kind !== '').join(' + ');
     hops.push(

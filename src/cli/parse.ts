@@ -111,12 +111,12 @@ function likely(typed: string, names: readonly string[]): string | undefined {
 }
 
 function unknownFlag(token: string, specs: readonly FlagSpec[], help: string): UserError {
-  const name = token.replace(/=.*$/s, '').replace(/^-+/, '');
+  const name = token.replace(/=.*/s, '').replace(/^-+/, '');
   const near = likely(
     name,
     specs.filter(({ hidden }) => hidden !== true).map((spec) => spec.name),
   );
-  const shown = token.replace(/=.*$/s, '').slice(0, 60);
+  const shown = token.replace(/=.*/s, '').slice(0, 60);
   return usage(`unknown flag ${shown}${near === undefined ? '' : `; did you mean --${near}?`}`, help);
 }
 

@@ -4,6 +4,7 @@ import { announcedPort } from '../config/announced-port.ts';
 import { envText } from '../config/env.ts';
 import type { ConfigSnapshot } from '../config/load.ts';
 import { UserError } from '../lib/errors.ts';
+import { shownUrl } from '../lib/shown-url.ts';
 import type { Context } from './context.ts';
 import type { Explicit, UrlKind } from './credentials.ts';
 import { EXIT } from './exit-codes.ts';
@@ -12,6 +13,8 @@ import { configMayPointElsewhere, dotenvMayPointElsewhere } from './points-elsew
 /** Which gateway, through which door, with what, and why that one. */
 export interface ResolvedTarget {
   readonly endpoint: Endpoint;
+  /** The endpoint for people and for `--json`: a socket's path, or the URL without user, query and fragment. */
+  readonly shown: string;
   readonly credentials: Credentials;
   /** A stored device token may follow a refused secret there: loopback, or a pinned certificate. */
   readonly trusted: boolean;
@@ -63,6 +66,7 @@ export async function adminTarget(context: Context): Promise<ResolvedTarget | un
   }
   return {
     endpoint: { door: 'admin', url: paths.socketPath },
+    shown: paths.socketPath,
     credentials: {},
     trusted: true,
     source: 'admin socket',
@@ -111,7 +115,7 @@ export async function urlTarget(context: Context): Promise<ResolvedTarget> {
   const credentials = await clientCredentials({ config, explicit, kind });
   const pin = gateway.mode === 'remote' && kind !== 'cli' ? gateway.remote.tlsFingerprint : undefined;
   if (pin !== undefined && !safe.value.isSecure) {
-    throw new UserError('PIN_NEEDS_TLS', `gateway.remote.tlsFingerprint pins a certificate, but ${safe.value.url} has none.`, {
+    throw new UserError('PIN_NEEDS_TLS', `gateway.remote.tlsFingerprint pins a certificate, but ${shownUrl(safe.value.url)} has none.`, {
       fix: 'Use a wss:// URL, or: openclaw config unset gateway.remote.tlsFingerprint',
       path: 'gateway.remote.tlsFingerprint',
     });
@@ -119,6 +123,7 @@ export async function urlTarget(context: Context): Promise<ResolvedTarget> {
   const { allowedAs } = safe.value;
   return {
     endpoint: { door: 'ws', url: safe.value.url, ...(pin === undefined ? {} : { tlsFingerprint: pin }) },
+    shown: shownUrl(safe.value.url),
     credentials,
     trusted: allowedAs === 'loopback' || allowedAs === 'own-address' || pin !== undefined,
     source,

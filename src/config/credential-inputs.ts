@@ -25,6 +25,7 @@ export const secretContext = (snapshot: ConfigSnapshot): SecretContext => ({
   env: snapshot.env,
   secrets: snapshot.config.secrets,
   home: snapshot.paths.home,
+  configPath: snapshot.paths.configPath,
 });
 
 /** Gathers them. Files are read anew at each call, so that a client that reconnects sees a changed secret. */

@@ -1,4 +1,6 @@
 import { err, ok, type Result } from '../lib/result.ts';
+import { Pauses } from './breathe.ts';
+import { keyValue, ScanError, Scanner } from './json5-scan.ts';
 
 /** A value in the text of a JSON5 file, by its offsets (UTF-16, `end` exclusive). */
 export type DocNode = DocObject | DocArray | DocScalar;
@@ -43,83 +45,86 @@ export interface Document {
 }
 
 /**
- * Reads the text of a JSON5 file as a tree of places, for edits that touch nothing else. The tokens are the library's;
- * the splices are ours, because its own re-printing drops comments at the edges of what it changes.
+ * Reads the text of a JSON5 file as a tree of places, in slices, for edits that touch nothing else.
  * `text` must already be known to be JSON5; anything else is an error value, never a throw.
+ *
+ * @param keep which tokens are wanted: all of them, for an edit, or the comments
  */
-export async function parseDocument(text: string): Promise<Result<Document, string>> {
-  const [{ JsonLexer }, { default: json5 }] = await Promise.all([import('@croct/json5-parser'), import('json5')]);
+export async function parseDocument(
+  text: string,
+  keep: 'all' | 'comments' = 'all',
+  pauses: Pauses = new Pauses(),
+): Promise<Result<Document, string>> {
   const tokens: Token[] = [];
   try {
-    let start = 0;
-    for (const token of JsonLexer.tokenize(text)) {
-      const value: string = token.value;
-      if (value === '') continue;
-      tokens.push({ type: typeOf(String(token.type)), text: value, start, end: start + value.length });
-      start += value.length;
-    }
-    if (start !== text.length) return err('the text has parts that cannot be told apart');
-    const root = buildTree(tokens, (key) => keyOf(key, (source) => json5.parse(source)));
+    const root = await buildTree(text, keep, pauses, (token) => {
+      if (keep === 'all' || token.type === 'comment')
+        tokens.push({
+          type: token.type === 'string' || token.type === 'end' ? 'word' : token.type,
+          text: text.slice(token.start, token.end),
+          start: token.start,
+          end: token.end,
+        });
+    });
     return root === undefined ? err('the text is not complete') : ok({ text, tokens, root });
-  } catch {
-    return err('the text cannot be edited in place');
+  } catch (thrown) {
+    if (thrown instanceof ScanError) return err('the text cannot be edited in place');
+    throw thrown;
   }
 }
 
-function typeOf(type: string): Token['type'] {
-  if (/^whitespace$/i.test(type)) return 'space';
-  if (/^newline$/i.test(type)) return 'newline';
-  if (/comment$/i.test(type)) return 'comment';
-  return /^(brace|bracket|colon|comma)/i.test(type) ? 'punctuation' : 'word';
-}
-
-// A key as a program sees it: without quotes, escapes read.
-function keyOf(source: string, parse: (source: string) => unknown): string {
-  if (/^[A-Za-z_$][\w$]*$/.test(source)) return source;
-  const [key] = Object.keys(parse(`{${source}:0}`) as object);
-  if (key === undefined) throw new Error('no key');
-  return key;
-}
-
 // Without recursion: a stack of what is open.
-function buildTree(tokens: readonly Token[], readKey: (source: string) => string): DocNode | undefined {
+async function buildTree(
+  text: string,
+  keep: 'all' | 'comments',
+  pauses: Pauses,
+  onToken: (token: Scanner) => void,
+): Promise<DocNode | undefined> {
+  const scanner = new Scanner(text);
   let root: DocNode | undefined;
   const open: (DocObject | DocArray)[] = [];
-  let key: Token | undefined;
-  let colon: Token | undefined;
+  let key: { readonly start: number; readonly end: number } | undefined;
+  let colon: number | undefined;
+  const bad = (): ScanError => new ScanError(scanner.start, 'out of place');
 
   const place = (node: DocNode): void => {
     const parent = open.at(-1);
     if (parent === undefined) {
-      if (root !== undefined) throw new Error('two values');
+      if (root !== undefined) throw bad();
       root = node;
     } else if (parent.kind === 'array') parent.entries.push({ value: node });
     else {
-      if (key === undefined || colon === undefined) throw new Error('no key');
-      parent.entries.push({ key: readKey(key.text), keyStart: key.start, keyEnd: key.end, colon: colon.start, value: node });
+      if (key === undefined || colon === undefined) throw bad();
+      const name = keyValue(text.slice(key.start, key.end), key.start);
+      parent.entries.push({ key: name, keyStart: key.start, keyEnd: key.end, colon, value: node });
       key = undefined;
       colon = undefined;
     }
   };
 
-  for (const token of tokens) {
-    if (token.type === 'space' || token.type === 'newline' || token.type === 'comment') continue;
+  const advance = keep === 'all' ? () => scanner.next() : () => scanner.nextInk();
+  for (advance(); scanner.type !== 'end'; advance()) {
+    if (pauses.due()) await pauses.now();
+    onToken(scanner);
+    const { type, start, end } = scanner;
+    if (type === 'space' || type === 'newline' || type === 'comment') continue;
     const parent = open.at(-1);
-    if (token.text === '{' || token.text === '[') {
-      const node: DocObject | DocArray = { kind: token.text === '{' ? 'object' : 'array', start: token.start, end: token.end, entries: [] };
+    const mark = type === 'punctuation' ? text[start] : undefined;
+    if (mark === '{' || mark === '[') {
+      const node: DocObject | DocArray = { kind: mark === '{' ? 'object' : 'array', start, end, entries: [] };
       place(node);
       open.push(node);
-    } else if (token.text === '}' || token.text === ']') {
+    } else if (mark === '}' || mark === ']') {
       const closed = open.pop();
-      if (closed === undefined) throw new Error('closed without being open');
-      closed.end = token.end;
-    } else if (token.text === ',') {
+      if (closed === undefined) throw bad();
+      closed.end = end;
+    } else if (mark === ',') {
       const last = parent?.entries.at(-1);
-      if (last === undefined) throw new Error('a comma after nothing');
-      last.comma = token.start;
-    } else if (token.text === ':') colon = token;
-    else if (parent?.kind === 'object' && colon === undefined) key = token;
-    else place({ kind: 'scalar', start: token.start, end: token.end });
+      if (last === undefined) throw bad();
+      last.comma = start;
+    } else if (mark === ':') colon = start;
+    else if (parent?.kind === 'object' && colon === undefined) key = { start, end };
+    else place({ kind: 'scalar', start, end });
   }
   return open.length === 0 ? root : undefined;
 }

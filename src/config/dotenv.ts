@@ -2,7 +2,7 @@ import { isRecord } from '../lib/json.ts';
 import type { Env } from './env.ts';
 import type { ConfigWarning } from './read.ts';
 import { readTextFile } from './read-file.ts';
-import { substituteText } from './substitute.ts';
+import { SubstitutionBudget, substituteText } from './substitute.ts';
 
 const MAX_DOTENV_BYTES = 256 * 1024;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -48,7 +48,8 @@ export function configEnv(tree: unknown, env: Env): { readonly vars: Env; readon
   if (!isRecord(block)) return { vars: {}, warnings: [] };
   const given = { ...block, ...(isRecord(block['vars']) ? block['vars'] : {}) };
   const texts = Object.entries(given).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
-  const { vars, ignored } = admit(Object.fromEntries(texts.map(([name, text]) => [name, substituteText(text, env, () => {})])));
+  const budget = new SubstitutionBudget();
+  const { vars, ignored } = admit(Object.fromEntries(texts.map(([name, text]) => [name, substituteText(text, env, () => {}, budget)])));
   return {
     vars,
     warnings: ignored.map((name) => ({

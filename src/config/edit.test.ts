@@ -11,6 +11,7 @@ import { FIRST_CONFIG, writeFirstConfig } from './first-run.ts';
 import { getPath } from './get-path.ts';
 import { hashOf } from './load.ts';
 import { withConfigLock } from './lock.ts';
+import { Redactor } from './redactor.ts';
 import { type StateDir, stateDir } from './testing.ts';
 
 const textOf = (state: StateDir): string => readFileSync(state.paths.configPath, 'utf8');
@@ -139,11 +140,11 @@ describe('editing the file', () => {
   test('CF-22 set, then get', async () => {
     using state = stateDir();
     done(await editConfig(state, [{ op: 'set', path: 'models.providers["my llm"].apiKey', value: 'sk-1' }]));
-    const found = getPath(await state.snapshot(), 'models.providers["my llm"].apiKey');
+    const found = getPath(await state.snapshot(), 'models.providers["my llm"].apiKey', new Redactor());
     expect(found).toMatchObject({ ok: true, value: { value: 'sk-1', shown: '__OPENCLAW_REDACTED__', source: 'file', sensitive: true } });
-    expect(getPath(await state.snapshot(), 'gateway.port')).toMatchObject({ value: { value: 18789, source: 'default' } });
-    expect(getPath(await state.snapshot(), 'gateway.nothing')).toEqual({ ok: true, value: undefined });
-    expect(getPath(await state.snapshot(), 'a..b').ok).toBe(false);
+    expect(getPath(await state.snapshot(), 'gateway.port', new Redactor())).toMatchObject({ value: { value: 18789, source: 'default' } });
+    expect(getPath(await state.snapshot(), 'gateway.nothing', new Redactor())).toEqual({ ok: true, value: undefined });
+    expect(getPath(await state.snapshot(), 'a..b', new Redactor()).ok).toBe(false);
   });
 });
 

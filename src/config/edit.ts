@@ -174,7 +174,7 @@ async function attempt(
       );
     }
   } else {
-    const foreign = overruled(edits, result.value);
+    const foreign = await overruled(edits, result.value);
     if (foreign !== undefined) {
       return err(
         new EditError('CONFIG_INCLUDED', `${foreign} is set by an included file too, so the change would not hold.`, {
@@ -223,13 +223,13 @@ function currentText(file: string): Result<string | undefined, EditError> {
 }
 
 // Values that an include overrules or adds to: the file says what was asked for, and the config does not.
-function overruled(edits: readonly ConfigEdit[], snapshot: ConfigSnapshot): string | undefined {
+async function overruled(edits: readonly ConfigEdit[], snapshot: ConfigSnapshot): Promise<string | undefined> {
   for (const edit of edits) {
     const keys = typeof edit.path === 'string' ? parsePath(edit.path) : ok(edit.path as KeyPath);
     if (!keys.ok || (edit.op === 'unset' && keys.value.some((key) => typeof key === 'number'))) continue;
     // Of several edits a later one may rightly undo an earlier: then the file itself disagrees, not an include.
     if (edit.op === 'set' && !sameJson(valueAt(snapshot.parsed, keys.value), edit.value)) continue;
-    const wanted = edit.op === 'set' ? substitute(edit.value, snapshot.env).value : undefined;
+    const wanted = edit.op === 'set' ? (await substitute(edit.value, snapshot.env)).value : undefined;
     if (edit.op === 'set' && mentionsInclude(edit.value)) continue;
     if (edit.op === 'unset' && valueAt(snapshot.parsed, keys.value) !== undefined) continue;
     if (!sameJson(valueAt(snapshot.resolved, keys.value), wanted)) return typeof edit.path === 'string' ? edit.path : edit.path.join('.');

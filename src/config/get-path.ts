@@ -2,7 +2,8 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { type KeyPath, parsePath } from './key-path.ts';
 import type { ConfigSnapshot, ValueSource } from './load.ts';
 import { optionAt } from './lookup.ts';
-import { isSensitive, redactTree } from './redact.ts';
+import type { Redactor } from './redactor.ts';
+import { isSensitive } from './secret-places.ts';
 import { valueAt } from './tree.ts';
 
 export interface FoundValue {
@@ -23,7 +24,7 @@ export interface FoundValue {
  *
  * @returns an error text for people: a path that cannot be read
  */
-export function getPath(snapshot: ConfigSnapshot, path: string): Result<FoundValue | undefined, string> {
+export function getPath(snapshot: ConfigSnapshot, path: string, redactor: Redactor): Result<FoundValue | undefined, string> {
   const keys = parsePath(path);
   if (!keys.ok) return err(keys.error);
   const effective = valueAt(snapshot.config, keys.value);
@@ -32,7 +33,7 @@ export function getPath(snapshot: ConfigSnapshot, path: string): Result<FoundVal
   return ok({
     keys: keys.value,
     value,
-    shown: redactTree(value, keys.value),
+    shown: redactor.tree(value, keys.value),
     source: snapshot.sourceOf(path),
     sensitive: isSensitive(keys.value),
     doc: optionAt(keys.value)?.spec.doc,

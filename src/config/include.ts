@@ -1,12 +1,14 @@
 import { isRecord } from '../lib/json.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import { Pauses } from './breathe.ts';
 import { fs, path } from './builtins.ts';
-import { parseJson5 } from './json5-text.ts';
+import { countNodes, MAX_CONFIG_NODES, parseJson5 } from './json5-text.ts';
 import { formatPath, type KeyPath } from './key-path.ts';
+import { foreignPath } from './local-path.ts';
 import { readTextFile } from './read-file.ts';
 import { treeFlaw } from './tree.ts';
 
-export const INCLUDE_LIMITS = { depth: 10, bytes: 2 * 1024 * 1024, files: 100 } as const;
+export const INCLUDE_LIMITS = { depth: 10, bytes: 2 * 1024 * 1024, files: 100, bytesInAll: 5 * 1024 * 1024 } as const;
 
 export interface IncludeFlaw {
   /** The key whose `$include` failed. */
@@ -19,15 +21,19 @@ export interface IncludeFlaw {
  * order, and keys beside `$include` over them: objects deeply, lists joined, anything else by the later. Paths count from
  * the including file and must stay, symlinks followed, in the directory of the config.
  *
+ * @param spent what the including file itself has used of the bounds that count for all files together
  * @returns the tree, and the files that were read
  */
 export async function resolveIncludes(
   tree: unknown,
   configPath: string,
+  spent: { readonly bytes: number; readonly nodes: number } = { bytes: 0, nodes: 0 },
+  pauses: Pauses = new Pauses(),
 ): Promise<Result<{ readonly value: unknown; readonly files: readonly string[] }, IncludeFlaw>> {
   if (!mentionsInclude(tree)) return ok({ value: tree, files: [] });
   const roots = [realOf(path.dirname(configPath)), path.dirname(realOf(configPath))];
   const files: string[] = [];
+  let { bytes, nodes } = spent;
 
   const fail = (keys: KeyPath, message: string): never => {
     throw new IncludeError({ path: formatPath(keys), message });
@@ -38,6 +44,8 @@ export async function resolveIncludes(
       return fail(keys, '$include takes a file name, or a list of them');
     if (chain.length > INCLUDE_LIMITS.depth) return fail(keys, `$include is nested deeper than ${INCLUDE_LIMITS.depth} files`);
     if (files.length >= INCLUDE_LIMITS.files) return fail(keys, `$include reads more than ${INCLUDE_LIMITS.files} files`);
+    const foreign = foreignPath(name);
+    if (foreign !== undefined) return fail(keys, `$include "${name}" ${foreign.message}`);
     const wanted = path.resolve(path.dirname(from), name);
     let real: string;
     try {
@@ -53,7 +61,14 @@ export async function resolveIncludes(
     const file = readTextFile(real, INCLUDE_LIMITS.bytes, { nofollow: true });
     if (!file.ok) return fail(keys, `$include "${name}" ${file.error.message}`);
     files.push(real);
-    const parsed = await parseJson5(file.value.text);
+    bytes += file.value.text.length;
+    nodes += countNodes(file.value.text);
+    if (bytes > INCLUDE_LIMITS.bytesInAll)
+      return fail(keys, `$include "${name}" makes more than ${INCLUDE_LIMITS.bytesInAll} characters of all files together`);
+    if (nodes > MAX_CONFIG_NODES)
+      return fail(keys, `$include "${name}" makes more than ${MAX_CONFIG_NODES} keys, values and comments of all files together`);
+    await pauses.here();
+    const parsed = await parseJson5(file.value.text, pauses);
     if (!parsed.ok)
       return fail(keys, `$include "${name}" line ${parsed.error.line}, column ${parsed.error.column}: ${parsed.error.message}`);
     const flaw = treeFlaw(parsed.value);
@@ -76,6 +91,7 @@ export async function resolveIncludes(
     for (const [i, name] of (Array.isArray(names) ? names : [names]).entries()) {
       const next = await readOne(name, from, chain, keys);
       included = i === 0 ? next : merge(included, next);
+      await pauses.here();
     }
     if (Object.keys(own).length === 0) return included ?? {};
     if (!isRecord(included)) return fail(keys, 'keys beside $include need an included object');

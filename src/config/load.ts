@@ -1,19 +1,21 @@
 import { UserError } from '../lib/errors.ts';
 import { isRecord } from '../lib/json.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { crypto, path } from './builtins.ts';
+import { Pauses } from './breathe.ts';
+import { crypto } from './builtins.ts';
 import { configEnv, layered, readDotenv } from './dotenv.ts';
 import { type Env, envText } from './env.ts';
 import { resolveIncludes } from './include.ts';
-import { parseJson5 } from './json5-text.ts';
+import { countNodes, MAX_CONFIG_NODES, parseJson5 } from './json5-text.ts';
 import { type KeyPath, parsePath } from './key-path.ts';
+import { configuredPath } from './local-path.ts';
 import { optionAt, specialOptions } from './lookup.ts';
 import type { Config } from './options.ts';
-import { expandHome, type Paths } from './paths.ts';
-import { type ConfigIssue, type ConfigWarning, checkValue, expectation, readConfig } from './read.ts';
+import type { Paths } from './paths.ts';
+import { type ConfigIssue, type ConfigWarning, checkValue, expectation, readConfig, shown } from './read.ts';
 import { readTextFile } from './read-file.ts';
 import type { Spec } from './spec.ts';
-import { type Missing, substitute } from './substitute.ts';
+import { type Missing, SUBSTITUTION_LIMITS, substitute } from './substitute.ts';
 import { deepFreeze, treeFlaw, valueAt, withValue } from './tree.ts';
 
 export const MAX_CONFIG_BYTES = 5 * 1024 * 1024;
@@ -125,7 +127,17 @@ export async function loadConfig(options: LoadOptions): Promise<Result<ConfigSna
       'Keep settings in it and data elsewhere',
     );
   }
-  const parsed = await parseJson5(raw);
+  const nodes = countNodes(raw);
+  if (nodes > MAX_CONFIG_NODES) {
+    return problem(
+      'CONFIG_TOO_LARGE',
+      `${paths.configPath} has more than ${MAX_CONFIG_NODES} keys, values and comments.`,
+      'Keep settings in it and data elsewhere',
+      { issues: [{ path: 'the file', message: `has more than ${MAX_CONFIG_NODES} keys, values and comments`, guard: true }] },
+    );
+  }
+  const pauses = new Pauses();
+  const parsed = await parseJson5(raw, pauses);
   if (!parsed.ok) {
     const { line, column, message } = parsed.error;
     return problem(
@@ -139,6 +151,7 @@ export async function loadConfig(options: LoadOptions): Promise<Result<ConfigSna
       },
     );
   }
+  await pauses.here();
   const flaw = isRecord(parsed.value) ? treeFlaw(parsed.value) : { path: '', message: 'must be an object: { … }' };
   if (flaw !== undefined || !isRecord(parsed.value)) {
     const { path: at, message } = flaw ?? { path: '', message: '' };
@@ -146,7 +159,7 @@ export async function loadConfig(options: LoadOptions): Promise<Result<ConfigSna
       issues: [{ path: at || 'the file', message, guard: true }],
     });
   }
-  const included = await resolveIncludes(parsed.value, paths.configPath);
+  const included = await resolveIncludes(parsed.value, paths.configPath, { bytes: raw.length, nodes }, pauses);
   if (!included.ok) {
     const { path: at, message } = included.error;
     return problem(
@@ -165,7 +178,15 @@ export async function loadConfig(options: LoadOptions): Promise<Result<ConfigSna
   const own = configEnv(included.value.value, base);
   warnings.push(...own.warnings);
   const env = layered(base, own.vars);
-  const { value: resolved, missing } = substitute(included.value.value, env);
+  const { value: resolved, missing, isOver } = await substitute(included.value.value, env, pauses);
+  if (isOver) {
+    const { references, chars } = SUBSTITUTION_LIMITS;
+    const message = `has more than ${references} references to variables, or they put more than ${chars} characters into it`;
+    return problem('CONFIG_TOO_LARGE', `${paths.configPath} ${message}.`, 'Name a long variable once', {
+      issues: [{ path: 'the file', message, guard: true }],
+    });
+  }
+  await pauses.here();
   return judge({
     ...options,
     exists: true,
@@ -194,8 +215,9 @@ function judge(gathered: Gathered): Result<ConfigSnapshot, ConfigProblem> {
   const { paths, raw, parsed, resolved, missing } = gathered;
   const overlay = overlays(gathered);
   let tree: unknown = resolved;
-  for (const { keys, value } of overlay.values) tree = withValue(tree, keys, value);
-  if (valueAt(tree, ['gateway', 'port']) === undefined) tree = withValue(tree, ['gateway', 'port'], paths.defaultPort);
+  for (const { keys, value } of overlay.values) if (isOpenTo(tree, keys)) tree = withValue(tree, keys, value);
+  if (isOpenTo(tree, ['gateway', 'port']) && valueAt(tree, ['gateway', 'port']) === undefined)
+    tree = withValue(tree, ['gateway', 'port'], paths.defaultPort);
 
   const read = readConfig(tree);
   const issues = [...overlay.issues, ...read.issues];
@@ -253,6 +275,13 @@ function judge(gathered: Gathered): Result<ConfigSnapshot, ConfigProblem> {
   });
 }
 
+/** Whether nothing but objects, or nothing at all, stands on the way: a text there is wrong, and must not be written over unseen. */
+const isOpenTo = (tree: unknown, keys: readonly string[]): boolean =>
+  keys.every((_, i) => {
+    const above = valueAt(tree, keys.slice(0, i));
+    return above === undefined || isRecord(above);
+  });
+
 const unsetWarning = ({ path: at, name }: Missing): ConfigWarning => ({
   code: 'VARIABLE_UNSET',
   path: at,
@@ -286,7 +315,7 @@ function overlays(gathered: Gathered): { values: Overlay[]; issues: ConfigIssue[
     else
       issues.push({
         path: shownAs,
-        message: `must be ${expectation(option.spec)}; it is ${JSON.stringify(given)}`,
+        message: `must be ${expectation(option.spec)}; it is ${shown(option.spec, given)}`,
         guard: option.guard,
         fix: `For example ${example(option.spec, shownAs)}`,
       });
@@ -351,10 +380,10 @@ function modeWarnings(file: string, mode: number, uid: number): ConfigWarning[] 
 /** SHA-256 of a config text, hex. */
 export const hashOf = (text: string): string => crypto().hash('sha256', text, 'hex');
 
-/** The workspace of agents without one of their own, `~` expanded, absolute. */
+/** The workspace of agents without one of their own, absolute. */
 export function defaultWorkspace(snapshot: ConfigSnapshot): string {
   const configured = snapshot.config.agents.defaults.workspace?.trim();
-  return configured ? path.resolve(snapshot.paths.home, expandHome(configured, snapshot.paths.home)) : snapshot.paths.workspace;
+  return configured ? configuredPath(configured, snapshot.paths) : snapshot.paths.workspace;
 }
 
 /** One line per issue, each with its fix on the next. */

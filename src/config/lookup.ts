@@ -10,34 +10,36 @@ export interface Option {
   readonly sensitive: boolean;
 }
 
-/**
- * The option at a place of the file. Of an `either`, the choice that knows the next key.
- * @returns undefined for a key that the table does not know, and below `open` objects
- */
-export function optionAt(keys: KeyPath): Option | undefined {
+/** The deepest option of the table on the way to a place, and how many keys of the way lead to it. */
+export function deepestOption(keys: KeyPath): { readonly option: Option; readonly depth: number } {
   let spec: Spec = CONFIG;
   let reload: Reload = CONFIG.reload ?? 'restart';
   let guard = false;
   let sensitive = false;
+  let depth = 0;
   for (const key of keys) {
     const next = child(spec, key);
-    if (next === undefined) return undefined;
+    if (next === undefined) break;
+    depth++;
     spec = next;
     reload = spec.reload ?? reload;
     guard ||= spec.guard === true;
     sensitive ||= spec.sensitive === true;
   }
-  return { spec, reload, guard, sensitive };
+  return { option: { spec, reload, guard, sensitive }, depth };
+}
+
+/**
+ * The option at a place of the file. Of an `either`, the choice that knows the next key.
+ * @returns undefined for a key that the table does not know, and below `open` objects
+ */
+export function optionAt(keys: KeyPath): Option | undefined {
+  const { option, depth } = deepestOption(keys);
+  return depth === keys.length ? option : undefined;
 }
 
 /** What a change at this place asks for; an unknown key counts like the nearest known one above it. */
-export function reloadAt(keys: KeyPath): Reload {
-  for (let length = keys.length; length > 0; length--) {
-    const option = optionAt(keys.slice(0, length));
-    if (option !== undefined) return option.reload;
-  }
-  return 'restart';
-}
+export const reloadAt = (keys: KeyPath): Reload => deepestOption(keys).option.reload;
 
 function child(spec: Spec, key: string | number): Spec | undefined {
   if (spec.kind === 'either') {

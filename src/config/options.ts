@@ -1,3 +1,6 @@
+import { shownUrl } from '../lib/shown-url.ts';
+import { withoutTail } from '../lib/without-tail.ts';
+import { foreignPath } from './local-path.ts';
 import { bool, type Complaint, either, type Infer, int, list, map, num, object, oneOf, open, optional, secret, str } from './spec.ts';
 
 const MiB = 1024 * 1024;
@@ -37,8 +40,10 @@ function originOrStar(value: string): Complaint | undefined {
     : { message: 'has more than scheme, host and port', fix: `"${url.origin}"` };
 }
 
+const localPath = (value: string): Complaint | undefined => foreignPath(value);
+
 const basePath = (value: string): string => {
-  const inner = value.trim().replace(/^\/+|\/+$/g, '');
+  const inner = withoutTail(value.trim(), '/').replace(/^\/+/, '');
   return inner === '' ? '' : `/${inner}`;
 };
 
@@ -113,14 +118,14 @@ const remote = object(
   {
     url: str('Its WebSocket URL.', {
       check: urlOf('wss', 'ws'),
-      hint: (v) => (/^https?:/.test(asText(v)) ? `"${asText(v).replace(/^http/, 'ws')}"` : undefined),
+      hint: (v) => (/^https?:/.test(asText(v)) ? `"${shownUrl(asText(v).replace(/^http/, 'ws'))}"` : undefined),
     }),
     transport: oneOf(['ssh', 'direct'], 'How the desktop companion reaches it.', { default: 'ssh' }),
     token: secret('The token that clients send.'),
     password: secret('The password that clients send.'),
-    tlsFingerprint: str('SHA-256 of its certificate; needs wss://.', { check: fingerprint }),
+    tlsFingerprint: str('SHA-256 of its certificate; needs wss://.', { check: fingerprint, plain: true }),
     sshTarget: str('user@host[:port] of the managed tunnel.'),
-    sshIdentity: str('Key file of the managed tunnel.'),
+    sshIdentity: str('Key file of the managed tunnel.', { check: localPath }),
     remotePort: int('The port on the far side of the tunnel.', { min: 1, max: 65535 }),
     sshHostKeyPolicy: oneOf(['strict', 'openssh'], 'How unknown host keys are treated.'),
     edgeAuth: open('Credentials for a proxy in front of it; not used by this version.'),
@@ -185,16 +190,16 @@ const gateway = object(
       {
         enabled: bool('Serve https and wss.', { default: false }),
         autoGenerate: bool('Make a self-signed certificate when there is none.', { default: true }),
-        certPath: str('Certificate (PEM). Default: <state>/gateway/tls/gateway-cert.pem.'),
-        keyPath: str('Key (PEM). Default: <state>/gateway/tls/gateway-key.pem.'),
-        caPath: str('CA of client certificates (PEM).'),
+        certPath: str('Certificate (PEM). Default: <state>/gateway/tls/gateway-cert.pem.', { check: localPath }),
+        keyPath: str('Key (PEM). Default: <state>/gateway/tls/gateway-key.pem.', { check: localPath }),
+        caPath: str('CA of client certificates (PEM).', { check: localPath }),
       },
       { guard: true },
     ),
     controlUi: object('The control panel.', {
       enabled: bool('Serve it.', { default: true }),
       basePath: str('The path it lives under, "" for the root.', { default: '', tidy: basePath }),
-      root: str('Another directory with its files.'),
+      root: str('Another directory with its files.', { check: localPath }),
       allowedOrigins: list(str('An origin, or "*".', { check: originOrStar }), 'Further origins that may connect from a browser.', {
         default: [],
         guard: true,
@@ -385,8 +390,8 @@ const agent = object('An agent.', {
   id: str('Its id, part of session keys.'),
   default: bool('Used where none is named.'),
   name: str('A name for people.'),
-  workspace: str('The directory it works in.'),
-  agentDir: str('Its private directory.'),
+  workspace: str('The directory it works in.', { check: localPath }),
+  agentDir: str('Its private directory.', { check: localPath }),
   model: modelChoice,
   identity: optional('How it presents itself.', {
     name: str('Name.'),
@@ -409,7 +414,7 @@ const agents = object(
   'Agents.',
   {
     defaults: object('What holds for every agent.', {
-      workspace: str('The directory it works in. Default: <state>/workspace.'),
+      workspace: str('The directory it works in. Default: <state>/workspace.', { check: localPath }),
       repoRoot: str('The repository shown in the prompt.'),
       model: { ...modelChoice, reload: 'hot' },
       imageModel: modelChoice,
@@ -454,7 +459,7 @@ const agents = object(
 const secretProvider = object('Where secrets come from.', {
   source: oneOf(['env', 'file', 'exec', 'store'], 'Its kind.'),
   allowlist: list(str('A variable.'), 'env: only these variables.'),
-  path: str('file: the file. Must belong to the user and be readable by nobody else.'),
+  path: str('file: the file. Must belong to the user and be readable by nobody else.', { check: localPath }),
   mode: oneOf(['json', 'singleValue'], 'file: a JSON document, or one value.', { default: 'json' }),
   timeoutMs: int('Deadline, ms.', { default: 5_000, min: 1, max: 120_000 }),
   maxBytes: int('file: largest size, bytes.', { default: MiB, min: 1, max: 20 * MiB }),
@@ -555,7 +560,7 @@ export const CONFIG = object(
           default: 'info',
           env: 'OPENCLAW_LOG_LEVEL',
         }),
-        file: str('The file. Default: <state>/gateway/logs/openclaw-YYYY-MM-DD.log.'),
+        file: str('The file. Default: <state>/gateway/logs/openclaw-YYYY-MM-DD.log.', { check: localPath }),
         maxFileBytes: int('Size at which a file is closed, bytes.', { min: 1 }),
         consoleLevel: oneOf(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'], 'How much goes to the terminal.', {
           default: 'info',
@@ -614,7 +619,7 @@ export const CONFIG = object(
       'Pages made by agents.',
       {
         enabled: bool('On.', { default: true }),
-        root: str('Their directory.'),
+        root: str('Their directory.', { check: localPath }),
         port: int('A port of their own.', { min: 1, max: 65535 }),
         liveReload: bool('Reload pages when files change.', { default: true }),
       },
@@ -636,7 +641,7 @@ export const CONFIG = object(
         allowedAgentIds: list(str('An agent.'), 'Agents it may name.'),
         presets: list(str('A preset.'), 'Ready-made mappings.', { default: [] }),
         mappings: list(open('A mapping.'), 'Paths and what they do.', { default: [] }),
-        transformsDir: str('Directory of transforms; not used by this version.'),
+        transformsDir: str('Directory of transforms; not used by this version.', { check: localPath }),
         gmail: open('Gmail; not used by this version.'),
         internal: open('Internal hooks; not used by this version.'),
       },

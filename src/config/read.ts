@@ -1,4 +1,5 @@
 import { isRecord } from '../lib/json.ts';
+import { shownUrl } from '../lib/shown-url.ts';
 import { formatPath, type KeyPath } from './key-path.ts';
 import { specialOptions } from './lookup.ts';
 import { nearestName } from './near.ts';
@@ -77,14 +78,27 @@ function defaultsOf(spec: Spec): unknown {
 const NOTHING = Object.freeze({});
 const madeDefaults = new Map<Spec, unknown>();
 
+/** Of each, as many are told one by one: nobody reads on, and each costs a comparison with every name that is known. */
+const MAX_TOLD = 100;
+
 class Reader {
   readonly issues: ConfigIssue[] = [];
   readonly warnings: ConfigWarning[] = [];
 
+  /** What was found beyond the bound is told as one; that one of them guards access is never lost. */
+  #tell<T extends { readonly path: string; readonly message: string; readonly guard: boolean }>(list: T[], one: T): void {
+    if (list.length < MAX_TOLD) list.push(one);
+    else {
+      const last = list[MAX_TOLD];
+      if (last === undefined) list.push({ ...one, message: `${one.message} (and more of the kind)` });
+      else if (one.guard && !last.guard) list[MAX_TOLD] = { ...last, guard: true };
+    }
+  }
+
   read(spec: Spec, value: unknown, keys: KeyPath, guarded: boolean): unknown {
     const guard = guarded || spec.guard === true;
     if (value !== undefined && spec.deprecated !== undefined && value !== spec.default) {
-      this.warnings.push({
+      this.#tell<ConfigWarning>(this.warnings, {
         code: 'DEPRECATED',
         path: formatPath(keys),
         message: `is of an older version: ${spec.deprecated}`,
@@ -137,8 +151,8 @@ class Reader {
   }
 
   private unknown(key: string, names: readonly string[], keys: KeyPath, guard: boolean): void {
-    const near = nearestName(key, names);
-    this.warnings.push({
+    const near = this.warnings.length < MAX_TOLD ? nearestName(key, names) : undefined;
+    this.#tell<ConfigWarning>(this.warnings, {
       code: 'UNKNOWN_KEY',
       path: formatPath([...keys, key]),
       message: near === undefined ? 'is not known to this version and is ignored' : `is not known and is ignored; did you mean "${near}"?`,
@@ -161,8 +175,8 @@ class Reader {
       const kinds = (spec.choices ?? []).map(expectation);
       return this.wrong(spec, value, keys, guard, `must be ${kinds.join(', or ')}`, undefined);
     }
-    this.issues.push(...best.reader.issues);
-    this.warnings.push(...best.reader.warnings);
+    for (const issue of best.reader.issues) this.#tell(this.issues, issue);
+    for (const warning of best.reader.warnings) this.#tell(this.warnings, warning);
     return best.result;
   }
 
@@ -177,7 +191,7 @@ class Reader {
 
   private wrong<T>(spec: Spec, value: unknown, keys: KeyPath, guard: boolean, message: string, instead: T): T {
     const fix = fixFor(spec, value, keys);
-    this.issues.push({
+    this.#tell(this.issues, {
       path: formatPath(keys) || 'the file',
       message: `${message}; it is ${shown(spec, value)}`,
       ...(fix === undefined ? {} : { fix }),
@@ -259,15 +273,16 @@ function fixFor(spec: Spec, value: unknown, keys: KeyPath): string | undefined {
   if (typeof value === 'string') {
     const text = value.trim();
     if (hasPlaceholder(value) && spec.sensitive !== true)
-      return `Set ${/\$\{([A-Z_][A-Z0-9_]*)\}/.exec(value)?.[1]} in the environment or in the .env file of the state dir, or write the value itself`;
-    if ((spec.kind === 'integer' || spec.kind === 'number') && text !== '' && isRightType(spec, Number(text)))
+      return `Set ${/\$\{([A-Z_][A-Z0-9_]{0,255})\}/.exec(value)?.[1]} in the environment or in the .env file of the state dir, or write the value itself`;
+    if ((spec.kind === 'integer' || spec.kind === 'number') && isNearMiss(spec, text) && isRightType(spec, Number(text)))
       return `Without quotes: ${path}: ${Number(text)}`;
     if (spec.kind === 'boolean' && /^(true|false)$/i.test(text)) return `Without quotes: ${path}: ${text.toLowerCase()}`;
     if (spec.kind === 'enum') {
       const near = (spec.values ?? []).find((name) => name === text.toLowerCase()) ?? nearestName(text, spec.values ?? []);
       if (near !== undefined) return `${path}: "${near}"`;
     }
-    if (spec.kind === 'list') return `In brackets: ${path}: [${spec.sensitive ? '"…"' : JSON.stringify(value)}]`;
+    if (spec.kind === 'list')
+      return `In brackets: ${path}: [${!spec.sensitive && isNearMiss(spec, value) ? JSON.stringify(value) : '"…"'}]`;
   }
   if (value === null && path !== '') return `Remove it: openclaw config unset ${quoteForShell(path)}`;
   if (spec.kind === 'string' && typeof value === 'number') return `In quotes: ${path}: "${value}"`;
@@ -277,14 +292,39 @@ function fixFor(spec: Spec, value: unknown, keys: KeyPath): string | undefined {
 
 const quoteForShell = (text: string): string => (/^[A-Za-z0-9_.@%+=:,/-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
-// The value as it stands in messages: short, on one line, and never a secret.
-function shown(spec: Spec, value: unknown): string {
+/**
+ * The value as it stands in messages: short, on one line, and never a secret. A text that is no near miss of what belongs there is not
+ * repeated: it may be a secret in the wrong place. Its type says what is wrong with it.
+ */
+export function shown(spec: Spec, value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object') return 'an object';
   if (spec.sensitive) return `a ${typeof value} (not shown)`;
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+  if (typeof value !== 'string') return String(value);
+  if (value.includes('://')) return `the URL ${shownUrl(value)}`;
+  return isNearMiss(spec, value) ? JSON.stringify(value) : value.trim() === '' ? 'blank' : 'a text';
+}
+
+function isNearMiss(spec: Spec, value: string): boolean {
+  const text = value.trim();
+  if (text.length > 40) return false;
+  if (/^\$\{[A-Z_][A-Z0-9_]{0,63}\}$/.test(text) || /^(true|false|null|on|off|yes|no)$/i.test(text)) return true;
+  // A number or an address, by their looks; longer ones may be anything.
+  if (/^-?\d{1,9}(\.\d{1,3})?$/.test(text) || /^\d{1,3}(\.\d{1,3}){3}(\/\d{1,2})?$/.test(text)) return true;
+  return spec.kind === 'enum' && (nearestName(text, spec.values ?? []) !== undefined || spec.hint?.(value) !== undefined);
+}
+
+/** Whether a text is what an option takes, so that it was meant for this place. */
+export function isRightText(spec: Spec, text: string): boolean {
+  switch (spec.kind) {
+    case 'string':
+      return (spec.check as ((value: string) => unknown) | undefined)?.(text) === undefined;
+    case 'either':
+      return (spec.choices ?? []).some((choice) => isRightText(choice, text));
+    default:
+      return isRightType(spec, text);
+  }
 }
 
 // ---- keys of other versions ----------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { isRecord } from '../lib/json.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { SecretValue } from '../lib/secret-value.ts';
-import { fs, path } from './builtins.ts';
+import { fs } from './builtins.ts';
 import type { Env } from './env.ts';
+import { configuredPath } from './local-path.ts';
 import type { SecretsConfig } from './options.ts';
-import { expandHome } from './paths.ts';
+
 import type { SecretInput, SecretRef } from './spec.ts';
 import { hasPlaceholder } from './substitute.ts';
 
@@ -16,6 +17,8 @@ export interface SecretContext {
   readonly env: Env;
   readonly secrets: SecretsConfig;
   readonly home: string;
+  /** The config file: relative paths count from its directory. */
+  readonly configPath: string;
   readonly clock?: Clock;
 }
 
@@ -62,7 +65,7 @@ async function follow(ref: SecretRef, context: SecretContext): Promise<Result<st
     return err(`secrets.providers.${name} is of source "${provider.source ?? 'unset'}", the reference asks for "${ref.source}"`);
   if (ref.source === 'env') return fromEnv(ref.id, provider.allowlist, context.env);
   if (provider.path === undefined) return err(`secrets.providers.${name}.path is not set`);
-  const file = path.resolve(context.home, expandHome(provider.path, context.home));
+  const file = configuredPath(provider.path, context);
   const text = await withDeadline(
     readSecretFile(file, provider.maxBytes),
     provider.timeoutMs,

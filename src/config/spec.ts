@@ -16,6 +16,8 @@ export interface Meta {
   readonly flag?: string;
   /** Never shown: redacted in every view. */
   readonly sensitive?: boolean;
+  /** Looks like a secret, and is none: a fingerprint. Shown as it is. */
+  readonly plain?: boolean;
   /** Inherited by everything below. */
   readonly reload?: Reload;
   /** Guards access: fails closed. Inherited by everything below. */

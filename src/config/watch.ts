@@ -1,11 +1,13 @@
 import type { Cancel, Clock } from '../lib/clock.ts';
 import type { Result } from '../lib/result.ts';
+import { Pauses } from './breathe.ts';
 import { fs, path } from './builtins.ts';
 import { type ChangedPath, changedPaths } from './changes.ts';
 import type { ConfigProblem, ConfigSnapshot } from './load.ts';
 
 /** How often files are looked at beside being watched: mounts of other machines and containers tell nobody of changes. */
 export const POLL_MS = 10_000;
+const LARGE_CHARS = 64 * 1024;
 /** A longer `gateway.reload.debounceMs` is cut to this: what guards access has to count within two seconds. */
 const MAX_DEBOUNCE_MS = 1_000;
 
@@ -60,6 +62,8 @@ export function watchConfig(options: WatchOptions): ConfigWatch {
       return;
     }
     lastProblem = '';
+    // Comparing a large one and taking it over are work of their own: others have their turn before.
+    if (result.value.raw.length > LARGE_CHARS) await new Pauses().now();
     const changed = changedPaths(current, result.value);
     // A comment that changed is no change, but edits must be made against the new text: the snapshot is kept.
     const news = changed.length > 0;

@@ -5,7 +5,7 @@ import { agentList } from '../config/agent-list.ts';
 import { secretContext } from '../config/credential-inputs.ts';
 import type { ConfigSnapshot } from '../config/load.ts';
 import { defaultWorkspace } from '../config/load.ts';
-import { expandHome } from '../config/paths.ts';
+import { configuredPath } from '../config/local-path.ts';
 import { resolveSecret } from '../config/secrets.ts';
 import type { SecretInput } from '../config/spec.ts';
 
@@ -57,7 +57,7 @@ export async function agentSettings(snapshot: ConfigSnapshot): Promise<AgentSett
   };
   return {
     config: agentConfig(file, {
-      resolvePath: (path) => (path.startsWith('~') ? expandHome(path, paths.home) : path),
+      resolvePath: (path) => configuredPath(path, paths),
       workspace: defaultWorkspace(snapshot),
       // The last ones belong to an earlier installation in the same state dir.
       protectedPaths: [

@@ -15,14 +15,13 @@ import type { Env } from '../config/env.ts';
 import { writeFirstConfig } from '../config/first-run.ts';
 import type { ConfigSnapshot } from '../config/load.ts';
 import type { Paths } from '../config/paths.ts';
-import { configView } from '../config/redact.ts';
 import { prepareSocketPath } from '../config/socket-path.ts';
 import { watchConfig } from '../config/watch.ts';
 import { ensurePrivateDir } from '../files/private-files.ts';
 import { BUILD_ID, VERSION } from '../lib/build-info.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
-import { ok, type Result } from '../lib/result.ts';
+import type { Result } from '../lib/result.ts';
 import type { ListenFailure } from '../net/listen.ts';
 import { listenUnix } from '../net/listen-unix.ts';
 import { peerUidReader } from '../net/peer-uid.ts';
@@ -38,6 +37,7 @@ import { DEVICES_LET_IN_STEP, DEVICES_SCHEMA, sqliteDevices } from '../store/sql
 import { EVENT_LOG_STEP, eventLog } from '../store/sqlite/event-log.ts';
 import { openDatabase } from '../store/sqlite/open.ts';
 import { serveAdminSocket } from './admin-socket/server.ts';
+import { configViews } from './config-views.ts';
 import { bindMethods, type DispatchPorts, frameLimit } from './dispatch.ts';
 import { DoorNotes } from './door-notes.ts';
 import { fanOutAgentEvents } from './event-fanout.ts';
@@ -233,7 +233,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
         identity,
         logFile: () => logFile.path,
         version,
-        configView: () => configView(ok(settings.snapshot), settings.secrets),
+        configView: configViews(() => settings),
         facts: (call) => gatewayFacts(statusPorts, call.principal.scopes),
         nodes: () => nodeRows(devices, hub),
         workspace: () => settings.agent.config.agents[0]?.workspace ?? paths.workspace,

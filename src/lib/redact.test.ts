@@ -10,7 +10,7 @@ test('secrets are hidden by key and by value', () => {
   expect(line).toEqual({
     token: '[redacted]',
     note: '[redacted]',
-    url: 'ws://u:[redacted]@host/#token=[redacted]',
+    url: 'ws://[redacted]@host/#[redacted]',
     inputTokens: 12,
     deep: { password: '[redacted]' },
   });

@@ -1,4 +1,6 @@
 import { isRecord } from './json.ts';
+import { hideShapes } from './secret-shapes.ts';
+import { hideInUrls } from './shown-url.ts';
 
 const HIDDEN = '[redacted]';
 const SECRET_KEY = /token|password|passwd|secret|authorization|api[-_]?key|cookie|credential|private[-_]?key|signature/i;
@@ -6,8 +8,6 @@ const SECRET_KEY = /token|password|passwd|secret|authorization|api[-_]?key|cooki
 const PLAIN_KEY = /^(?:.*tokens|tokenId|credentialId|credentialClass|maxTokens|tokenSource|passwordSource)$/i;
 const SECRET_SHAPES = [
   /\bBearer\s+[^\s"',]+/gi,
-  /\boc[a-z]_[A-Za-z0-9_-]{16,}/g,
-  /\bsk-[A-Za-z0-9_-]{12,}/g,
   /([?#&](?:token|password|bootstrapToken|access_token)=)[^&\s"']+/gi,
   /(:\/\/[^\s/:@]+:)[^\s/@]+(?=@)/g,
 ];
@@ -21,7 +21,7 @@ export function redactText(text: string, known: Iterable<string> = []): string {
   for (const secret of known) if (secret.length >= 8) out = out.replaceAll(secret, HIDDEN);
   for (const shape of SECRET_SHAPES)
     out = out.replace(shape, (_match, kept: unknown) => (typeof kept === 'string' ? `${kept}${HIDDEN}` : HIDDEN));
-  return out;
+  return hideShapes(hideInUrls(out, HIDDEN), HIDDEN);
 }
 
 /** Makes what nobody sees visible: controls, direction marks, characters of no width, halves of a character. */

@@ -9,7 +9,7 @@ export const MIN_SECRET_CHARS = { token: 24, password: 15 } as const;
 const PLACEHOLDER_PREFIX =
   /^(changeme|changethis|replaceme|replacethis|replacewith|yourtoken|yourpassword|yoursecret|yourgateway|insertyour|pasteyour)/;
 const PLACEHOLDERS: ReadonlySet<string> = new Set(['password', 'token', 'secret', 'undefined', 'null', 'example', 'openclaw']);
-const VARIABLE = /\$\{[^}]*\}/;
+const VARIABLE = /\$\{[^{}]*\}/;
 
 /**
  * Judges a shared secret by its text alone.

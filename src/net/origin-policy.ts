@@ -1,3 +1,5 @@
+import { looksRandom } from '../lib/secret-shapes.ts';
+import { hideInUrl, shownUrl } from '../lib/shown-url.ts';
 import { parseIp } from './addresses.ts';
 import { type Authority, formatAuthority, isLoopbackHost, type Origin, originOf, parseAuthority, sameOrigin } from './hosts.ts';
 
@@ -60,23 +62,24 @@ export function originPolicy(known: KnownNames): OriginPolicy {
 
   for (const entry of known.allowedOrigins ?? []) {
     // People paste what the address bar shows; one slash at the end cannot mean anything else.
+    const told = entry.includes('://') ? hideInUrl(entry, '') : looksRandom(entry) ? 'an entry' : entry;
     const origin = originOf(entry.trim().replace(/(?<=[^/])\/$/, ''));
     if (origin) list(origin);
     else if (entry.includes('*')) {
       warn(
-        entry,
-        `gateway.controlUi.allowedOrigins: "${entry}" is ignored: it would let any web page in. List each origin, e.g. "https://claw.example.com"`,
+        told,
+        `gateway.controlUi.allowedOrigins: "${told}" is ignored: it would let any web page in. List each origin, e.g. "https://claw.example.com"`,
       );
     } else
       warn(
-        entry,
-        `gateway.controlUi.allowedOrigins: "${entry}" is not an origin. Write scheme://host[:port], e.g. "https://claw.example.com"`,
+        told,
+        `gateway.controlUi.allowedOrigins: "${told}" is not an origin. Write scheme://host[:port], e.g. "https://claw.example.com"`,
       );
   }
   if (known.publicUrl) {
     const origin = originOf(/^[^:/?#]+:\/\/[^/?#]*/.exec(known.publicUrl.trim())?.[0] ?? '');
     if (origin) list(origin);
-    else warn(known.publicUrl, 'gateway.publicUrl is not a URL: write it as "https://claw.example.com"');
+    else warn(shownUrl(known.publicUrl), 'gateway.publicUrl is not a URL: write it as "https://claw.example.com"');
   }
   for (const name of [known.magicDnsName, ...(known.certNames ?? [])]) {
     const authority = name ? (parseIp(name) ? parseAuthority(formatAuthority(name)) : parseAuthority(name)) : undefined;

@@ -55,7 +55,7 @@ export function parseForwarded(text: string): readonly (IpAddress | undefined)[]
   const elements = splitUnquoted(text, ',');
   if (!elements || elements.length > MAX_HOPS) return undefined;
   return elements.map((element) => {
-    const pairs = (splitUnquoted(element, ';') ?? []).map((pair) => /^\s*for\s*=\s*(?:"([^"\\]*)"|([^\s"]*))\s*$/i.exec(pair));
+    const pairs = (splitUnquoted(element, ';') ?? []).map((pair) => /^for\s*=\s*(?:"([^"\\]*)"|([^\s"]*))$/i.exec(pair.trim()));
     const fors = pairs.filter((match) => match !== null);
     // Two `for` in one element: no telling which the proxy wrote.
     return fors.length === 1 ? nodeAddress(fors[0]?.[1] ?? fors[0]?.[2] ?? '') : undefined;

@@ -23,7 +23,7 @@ export interface TargetRules {
 }
 
 const SCHEMES: Readonly<Record<string, 'ws:' | 'wss:'>> = { ws: 'ws:', wss: 'wss:', http: 'ws:', https: 'wss:' };
-const SHAPE = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/i;
+const SHAPE = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)((?:\/[^?#]*)?)(\?[^#]*)?(#.*)?$/i;
 const SECRET_KEY = /token|password|passwd|secret|auth|credential|apikey|api_key|^key$|^code$/i;
 
 /**

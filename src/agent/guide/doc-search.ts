@@ -56,7 +56,7 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Words of a text, lower case, plural forms cut; Chinese words that are known stand for their English ones. */
 export function wordsOf(text: string): string[] {
-  const words = (text.toLowerCase().match(/[a-z0-9][a-z0-9._-]*[a-z0-9]|[a-z0-9]/g) ?? [])
+  const words = (text.toLowerCase().match(/[a-z0-9]+(?:[._-]+[a-z0-9]+)*/g) ?? [])
     .filter((word) => !STOP.has(word) && word.length > 1)
     .map((word) => (word.length > 4 && word.endsWith('s') && !word.endsWith('ss') ? word.slice(0, -1) : word));
   const more = Object.entries(SYNONYMS).flatMap(([word, meant]) =>
@@ -132,7 +132,7 @@ function sectionsOf(file: string, text: string): Section[] {
   };
   for (const line of text.split('\n')) {
     if (line.startsWith('```')) fenced = !fenced;
-    const head = fenced ? null : /^(#{1,3})\s+(.*)$/.exec(line);
+    const head = fenced ? null : /^(#{1,3})\s+(\S.*)?$/.exec(line);
     if (head === null) body.push(line);
     else {
       close();

@@ -43,7 +43,7 @@ export function guideModel(ports: GuidePorts): ConnectedModel {
 
 /** About a line at a time. */
 function pieces(text: string): string[] {
-  return text.match(/[^\n]{1,80}(?:\s|$|(?=.))|\n+/g) ?? [text];
+  return text.match(/[^\n]{1,80}\s?|\n+/g) ?? [text];
 }
 
 /** The whole answer. Pure. */

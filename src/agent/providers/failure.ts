@@ -48,7 +48,18 @@ const MAX_RETRY_AFTER_MS = 30_000;
 const BILLING = /insufficient[_ ]quota|billing|credit balance|payment|exceeded your current quota/i;
 const CONTEXT =
   /exceed_context_size|context_length_exceeded|maximum context length|context (?:length|size|window)|prompt is too long|too many tokens/i;
-const NO_TOOLS = /does not support tools|tools? (?:param|calling|use|choice)[^.]*(?:not supported|unsupported|requires)|requires --jinja/i;
+const NO_TOOLS = /does not support tools|requires --jinja/i;
+const TOOL_WORDS = /tools? (?:param|calling|use|choice)/i;
+const REFUSED_WORDS = /not supported|unsupported|requires/i;
+/** That a model has no tools, in the words of many servers: outright, or of tools and a refusal in one sentence. */
+const saysNoTools = (text: string): boolean =>
+  NO_TOOLS.test(text) ||
+  text.split('.').some((sentence) => {
+    const at = sentence.search(TOOL_WORDS);
+    return at !== -1 && REFUSED_WORDS.test(sentence.slice(at));
+  });
+/** Of what a provider says about a failure, as much is looked at. */
+const LOOKED_AT_CHARS = 2_000;
 const NETWORK: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ENOTFOUND: 'no such host',
@@ -157,8 +168,8 @@ export function providerFailure(thrown: unknown, context: FailureContext, textCa
   function fromStatus(code: number | undefined, source: unknown): ProviderFailure {
     const body = bodyOf(source);
     const detail = detailOf(source, body) || `status ${code ?? 'unknown'}`;
-    const type = `${body?.['type'] ?? ''} ${body?.['code'] ?? ''} ${detail}`;
-    if (NO_TOOLS.test(type)) {
+    const type = [body?.['type'], body?.['code'], detail].map((part) => String(part ?? '').slice(0, LOOKED_AT_CHARS)).join(' ');
+    if (saysNoTools(type)) {
       return fail('bad-request', `${context.model} cannot use tools: ${detail}`, false, { status: code, toolsUnsupported: true });
     }
     if (BILLING.test(type) || code === 402) {

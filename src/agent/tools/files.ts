@@ -1,4 +1,5 @@
 import { err, ok } from '../../lib/result.ts';
+import { splitBy } from '../../lib/split-by.ts';
 import { oneLine } from '../text.ts';
 import { MAX_FILE_BYTES, textOf } from './file-text.ts';
 import { done, failed, type Tool, type ToolArgs } from './tool.ts';
@@ -129,7 +130,7 @@ const edit: Tool = {
         ? ok(file.value.value.text)
         : err(file.value.ok ? 'That file is too large to edit.' : file.value.error);
     if (!text.ok) return failed(text.error);
-    const pieces = text.value.split(oldText);
+    const pieces = splitBy(text.value, oldText);
     const times = pieces.length - 1;
     if (times === 0) return failed('"oldText" does not occur in the file. Read it first; the text must match exactly.');
     if (times > 1 && !args.flag('all')) return failed(`"oldText" occurs ${times} times. Give more of the text around it, or all: true.`);

@@ -9,6 +9,8 @@ const MAX_DIRS = 500;
 const MAX_BYTES = 32 * 1024 * 1024;
 const MAX_MATCHES = 100;
 const MAX_LINE = 240;
+/** A longer text could make the engine's own search take the product of the two lengths. */
+const MAX_WANTED = 200;
 const MAX_ENTRIES = 2_000;
 const SKIPPED = new Set(['node_modules', '.git', '.venv', '__pycache__']);
 
@@ -31,6 +33,7 @@ export const search: Tool = {
   async run(args, { workspace, signal }) {
     const wanted = args.text('text') ?? args.text('query') ?? args.text('pattern');
     if (wanted === undefined || wanted === '') return failed('"text" is missing.');
+    if (wanted.length > MAX_WANTED) return failed(`"text" has at most ${MAX_WANTED} characters: look for a part of it.`);
     const state: State = { wanted: wanted.toLowerCase(), matches: [], files: 0, bytes: 0, cut: false };
     const queue = [args.text('path') ?? ''];
     for (let dirs = 0; queue.length > 0; dirs++) {

@@ -9,6 +9,7 @@ import { Conversation, type Ending, type View } from './conversation.ts';
 const KEY = 'agent:main:main';
 const target: ResolvedTarget = {
   endpoint: { door: 'ws', url: 'ws://127.0.0.1:1/' },
+  shown: 'ws://127.0.0.1:1/',
   credentials: {},
   trusted: true,
   source: 'test',

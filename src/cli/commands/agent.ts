@@ -124,8 +124,10 @@ const isAborted = (answer: Readonly<Record<string, unknown>>): boolean => record
 
 /** A failed run as gateways tell it: what happened, and in brackets at the end what to do. */
 export function runFailure(told: string): { readonly message: string; readonly fix: string | undefined } {
-  const found = /^(.+) \((\p{Lu}.*)\)$/su.exec(told);
-  return found === null ? { message: told, fix: undefined } : { message: found[1] ?? told, fix: found[2] };
+  const starts = [...told.matchAll(/ \((?=\p{Lu})/gu)];
+  const at = starts.at(-1)?.index ?? 0;
+  if (at === 0 || !told.endsWith(')')) return { message: told, fix: undefined };
+  return { message: told.slice(0, at), fix: told.slice(at + 2, -1) };
 }
 
 /** The text of a chat message: its text parts, joined. */

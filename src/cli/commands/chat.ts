@@ -282,7 +282,7 @@ async function statusText(via: Gateway, talk: Conversation, t: Messages): Promis
   const used = number(row?.['totalTokens']);
   const limit = number(row?.['contextTokens']);
   const rows = [
-    [t.hopGateway, `${oneLine(text(status['runtimeVersion']) ?? '?', 40)}  ${via.target.endpoint.url}`],
+    [t.hopGateway, `${oneLine(text(status['runtimeVersion']) ?? '?', 40)}  ${via.target.shown}`],
     [t.session, printable(talk.sessionKey)],
     [t.hopModel, oneLine(model || defaultModel(status) || '-', 80)],
     [t.tokens, `${used === undefined ? '0' : count(used)}${limit ? ` / ${count(limit)}` : ''}`],

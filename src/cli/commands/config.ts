@@ -1,5 +1,6 @@
 import { announcedPort } from '../../config/announced-port.ts';
 import { reloadPlan } from '../../config/changes.ts';
+import { redactorFor } from '../../config/config-view.ts';
 import { editConfig } from '../../config/edit.ts';
 import type { ConfigEdit } from '../../config/edit-text.ts';
 import { getPath } from '../../config/get-path.ts';
@@ -7,9 +8,9 @@ import { parseJson5 } from '../../config/json5-text.ts';
 import { parsePath } from '../../config/key-path.ts';
 import { type ConfigProblem, type ConfigSnapshot, issuesText, problemError } from '../../config/load.ts';
 import { optionAt, reloadAt } from '../../config/lookup.ts';
-import { redactTree } from '../../config/redact.ts';
 import { UserError } from '../../lib/errors.ts';
 import { isRecord } from '../../lib/json.ts';
+import { ok } from '../../lib/result.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -21,13 +22,14 @@ export const get: Run = async (context) => {
   const { args, out } = context;
   const [path] = args;
   const config = await usableConfig(context);
+  const redactor = await redactorFor(ok(config));
   if (path === undefined) {
-    const shown = redactTree(config.resolved);
+    const shown = redactor.tree(config.resolved);
     out.result({ path: '', value: shown, file: config.paths.configPath, exists: config.exists });
     out.line(JSON.stringify(shown, undefined, 2));
     return EXIT.ok;
   }
-  const found = getPath(config, path);
+  const found = getPath(config, path, redactor);
   if (!found.ok) throw usage(found.error, 'openclaw config get gateway.port');
   if (found.value === undefined) {
     throw new UserError('CONFIG_UNSET', out.text.configUnset(path), {

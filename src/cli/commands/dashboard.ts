@@ -11,7 +11,7 @@ export const run: Run = async (context) => {
   const { text: t } = out;
   const config = await usableConfig(context);
   const target = await urlTarget(context);
-  const base = target.endpoint.url.replace(/^ws/, 'http').replace(/\/$/, '');
+  const base = target.shown.replace(/^ws/, 'http').replace(/\/$/, '');
   const url = `${base}${config.config.gateway.controlUi.basePath}/`;
   const port = new URL(base).port || '18789';
   // `client-ip client-port server-ip server-port`, set by sshd: the third is where this person reached this machine.

@@ -1,6 +1,7 @@
 import { resolveCredentials } from '../../auth/credentials.ts';
 import { credentialInputs } from '../../config/credential-inputs.ts';
 import { UserError } from '../../lib/errors.ts';
+import { shownUrl } from '../../lib/shown-url.ts';
 import { checkTarget } from '../../net/url-safety.ts';
 import type { Run } from '../command.ts';
 import { faultError } from '../errors.ts';
@@ -95,7 +96,7 @@ export const run: Run = async (context) => {
     const failed = (error: UserError): Probed => ({
       id: kind,
       kind,
-      url,
+      url: shownUrl(url),
       active,
       connect: { ok: false, rpcOk: false, scopeLimited: false, latencyMs: null, error: oneLine(error.message, 300) },
       health: null,
@@ -118,6 +119,7 @@ export const run: Run = async (context) => {
     const pin = kind === 'configRemote' ? config.config.gateway.remote.tlsFingerprint : undefined;
     const target: ResolvedTarget = {
       endpoint: { door: 'ws', url: safe.value.url, ...(pin === undefined ? {} : { tlsFingerprint: pin }) },
+      shown: shownUrl(safe.value.url),
       credentials: {
         ...(token === undefined ? {} : { token: token.value }),
         ...(password === undefined ? {} : { password: password.value }),
@@ -142,7 +144,7 @@ export const run: Run = async (context) => {
     return {
       id: kind,
       kind,
-      url: safe.value.url,
+      url: target.shown,
       active,
       connect: { ok: true, rpcOk: health.ok && presence.ok, scopeLimited: /missing scope/.test(refusal ?? ''), latencyMs, error: null },
       health: health.ok ? health.value : null,

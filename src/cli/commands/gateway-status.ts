@@ -1,5 +1,6 @@
 import { announcedPort } from '../../config/announced-port.ts';
 import { UserError } from '../../lib/errors.ts';
+import { shownUrl } from '../../lib/shown-url.ts';
 import type { Run } from '../command.ts';
 import { faultError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -60,6 +61,7 @@ export const run: Run = async (context) => {
     });
 
   const { paint, text: t } = out;
+  const remoteShown = gateway.remote.url === undefined ? undefined : shownUrl(gateway.remote.url);
   // By `--port`, or a config that changed since the start.
   const announced = isRemote ? undefined : announcedPort(paths);
   const isMoved = announced !== undefined && announced !== gateway.port;
@@ -70,7 +72,7 @@ export const run: Run = async (context) => {
   line(
     t.hopGateway,
     isRemote
-      ? `mode remote: ${gateway.remote.url ?? `(${t.notSet('gateway.remote.url')})`}`
+      ? `mode remote: ${remoteShown ?? `(${t.notSet('gateway.remote.url')})`}`
       : `bind=${gateway.bind}, port=${gateway.port} (${config.sourceOf('gateway.port')})${isMoved ? `; ${t.listensOn(announced)}` : ''}`,
   );
   if (!isRemote) {
@@ -107,12 +109,12 @@ export const run: Run = async (context) => {
       const opened = await tryOpen(context, { scopes: ['operator.read'], device: 'have', mode: 'probe', only: target });
       if (opened.ok) {
         opened.value.close();
-        return { ok: true, url: target.endpoint.url, ms: took() };
+        return { ok: true, url: target.shown, ms: took() };
       }
       const error = faultError(opened.error.fault, target, context.out.text);
       return {
         ok: false,
-        url: target.endpoint.url,
+        url: target.shown,
         ms: took(),
         code: error.code,
         error: oneLine(error.message, 300),

@@ -13,13 +13,13 @@ export const run: Run = async (context) => {
     const health: unknown = await gateway.call('health', context.flags.on('verbose') ? { probe: true } : undefined);
     const tookMs = env.clock.monotonic() - started;
     const fine = isRecord(health) && health['ok'] !== false;
-    const { source, endpoint } = gateway.target;
-    const body = { ...(isRecord(health) ? health : {}), via: { source, url: endpoint.url }, latencyMs: Math.round(tookMs * 10) / 10 };
+    const { source, endpoint, shown } = gateway.target;
+    const body = { ...(isRecord(health) ? health : {}), via: { source, url: shown }, latencyMs: Math.round(tookMs * 10) / 10 };
     if (fine) out.result(body);
     else out.badResult(body);
 
     const { text, paint } = out;
-    const where = endpoint.door === 'admin' ? text.adminSocket : endpoint.url;
+    const where = endpoint.door === 'admin' ? text.adminSocket : shown;
     out.line(`${fine ? paint.green(text.gatewayHealthy) : paint.red(text.gatewayUnhealthy)} (${millis(tookMs)}, ${text.via} ${where})`);
     if (isRecord(health)) {
       const agents = list(health['agents']).map(

@@ -19,7 +19,7 @@ export const run: Run = async (context) => {
   const body = {
     hops,
     ...(broken === undefined ? {} : { broken: broken.id }),
-    ...(target === undefined ? {} : { target: { url: target.endpoint.url, source: target.source, mode: target.mode } }),
+    ...(target === undefined ? {} : { target: { url: target.shown, source: target.source, mode: target.mode } }),
     ...(isDeep ? answers : {}),
     ...(broken === undefined
       ? {}

@@ -5,8 +5,9 @@ export interface Fix {
 }
 
 export function splitFix(text: string): Fix {
-  const found = /^(.+?) {3}[(（](.+)[)）]$/s.exec(text);
-  return found === null ? { command: text, note: undefined } : { command: found[1] ?? text, note: found[2] };
+  const at = text.search(/ {3}[(（]/);
+  if (at < 1 || text.length < at + 6 || !/[)）]$/.test(text)) return { command: text, note: undefined };
+  return { command: text.slice(0, at), note: text.slice(at + 4, -1) };
 }
 
 /**

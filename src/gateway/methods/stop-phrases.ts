@@ -1,3 +1,5 @@
+import { withoutTail } from '../../lib/without-tail.ts';
+
 /** Words that stop a run when they are the whole message (existing clients send them through `chat.send`). */
 const STOP = new Set([
   '/stop',
@@ -16,10 +18,10 @@ const STOP = new Set([
   '中止',
 ]);
 
-export const isStopPhrase = (message: string): boolean =>
-  STOP.has(
-    message
-      .trim()
-      .toLowerCase()
-      .replace(/[.!。！]+$/, ''),
-  );
+/** The longest of them with some marks behind it: what is longer is a message, and nobody looks for its end. */
+const LONGEST = 64;
+
+export function isStopPhrase(message: string): boolean {
+  const text = message.trim();
+  return text.length <= LONGEST && STOP.has(withoutTail(text, '.!。！').toLowerCase());
+}

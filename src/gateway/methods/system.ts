@@ -1,8 +1,9 @@
 import type { Agent } from '../../agent/api.ts';
-import type { ConfigView } from '../../config/redact.ts';
+import type { ConfigView } from '../../config/config-view.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
+import { refuse } from '../../protocol/errors.ts';
 import type * as wire from '../../protocol/methods/system.ts';
 import { holdsScope } from '../../protocol/scopes.ts';
 import { type Call, type Handler, Prebuilt } from '../call.ts';
@@ -21,13 +22,43 @@ export interface SystemPorts {
   readonly logFile: () => string;
   readonly version: string;
   /** `config.get` with every secret replaced. */
-  readonly configView: () => Promise<ConfigView>;
+  readonly configView: () => Promise<ConfigView | undefined>;
   /** What a person wants to know about this process: listeners, exposure, model, store. Shown by `status`. */
   readonly facts: (call: Call) => JsonObject;
   /** Paired nodes for `node.list`. */
   readonly nodes: () => readonly Record<string, unknown>[];
   readonly workspace: () => string;
   readonly stateDir: string;
+}
+
+/** The answers that were written out, by view: it is the same for everybody, and large. */
+const written = new WeakMap<ConfigView, { v3?: string; v4?: string }>();
+
+function viewJson(view: ConfigView, isV3: boolean): string {
+  const texts = written.get(view) ?? {};
+  written.set(view, texts);
+  if (isV3) {
+    texts.v3 ??= JSON.stringify(view);
+    return texts.v3;
+  }
+  if (texts.v4 === undefined) {
+    // Panels of protocol 4 know the file as written, as resolved, and as it runs, by names of their own; and which of its parts are included.
+    const { parsed: sourceConfig, config: runtimeConfig, hash } = view;
+    const included = { includedPaths: [], includeProvenance: [], agentRosterIncludeOwned: false, bindingsIncludeOwned: false };
+    const fields = { ...view, ...included, sourceConfig, runtimeConfig, configRevisionHash: hash, appliedConfigHash: hash };
+    // The same tree stands under several names, and is written out once.
+    const trees = new Map<unknown, string>();
+    const json = (value: unknown): string => {
+      if (typeof value !== 'object') return JSON.stringify(value);
+      const text = trees.get(value) ?? JSON.stringify(value);
+      trees.set(value, text);
+      return text;
+    };
+    texts.v4 = `{${Object.entries(fields)
+      .map(([name, value]) => `${JSON.stringify(name)}:${json(value)}`)
+      .join(',')}}`;
+  }
+  return texts.v4;
 }
 
 export function systemHandlers(ports: SystemPorts) {
@@ -61,11 +92,9 @@ export function systemHandlers(ports: SystemPorts) {
       }),
     'config.get': async (_params: unknown, call) => {
       const view = await ports.configView();
-      if (call.protocol === 3) return view;
-      // Panels of protocol 4 know the file as written, as resolved, and as it runs, by names of their own; and which of its parts are included.
-      const { parsed: sourceConfig, config: runtimeConfig, hash } = view;
-      const included = { includedPaths: [], includeProvenance: [], agentRosterIncludeOwned: false, bindingsIncludeOwned: false };
-      return { ...view, ...included, sourceConfig, runtimeConfig, configRevisionHash: hash, appliedConfigHash: hash };
+      if (view === undefined)
+        return refuse('UNAVAILABLE', 'the config is too large to be sent: openclaw config get, on the gateway', { retryable: false });
+      return new Prebuilt(viewJson(view, call.protocol === 3));
     },
 
     // Parts that do not exist yet say so in the shape that panels read: nothing is configured, nothing is wrong.
