@@ -16,7 +16,8 @@ export interface Agent {
   session(key: string): SessionView | undefined;
   /** A key, a session id or a label, to the canonical key of an existing session. */
   resolveSession(by: { key?: string; sessionId?: string; label?: string }): string | undefined;
-  transcript(sessionKey: string, query: { limit: number; offset?: number; beforeSeq?: number }): TranscriptPage;
+  /** A page from the newest backwards; bounds of bytes as `EntryQuery` has them. `sessionId` of an earlier page: the next one is of the same, whatever happened meanwhile. */
+  transcript(sessionKey: string, query: TranscriptQuery): TranscriptPage;
   /** New session id under the same key; the old transcript stays readable by its id. Running turns are aborted first. */
   resetSession(key: string, reason: 'new' | 'reset'): Promise<SessionView>;
   /** Sets a session's model (`provider/id`, or null for the default) after checking that it exists. */
@@ -75,6 +76,8 @@ export interface TurnRequest {
   /** `provider/id`; otherwise the session's, else the agent's. */
   readonly model?: string;
   readonly extraSystemPrompt?: string;
+  /** The session is made for this run alone, and nobody was given its name: it ends with the answer and is kept for a while. */
+  readonly isOneOff?: boolean;
   /** Earlier turns that a stateless HTTP caller brought along; used for this run, before its message. */
   readonly context?: readonly { readonly role: 'user' | 'assistant'; readonly text: string }[];
   readonly sampling?: {
@@ -187,6 +190,16 @@ export interface TranscriptEntry {
   readonly at: number;
   readonly runId?: string;
   readonly message: TranscriptMessage;
+  /** Only the beginning of the message was read. */
+  readonly isCut?: true;
+}
+export interface TranscriptQuery {
+  readonly limit: number;
+  readonly offset?: number;
+  readonly beforeSeq?: number;
+  readonly maxBytes?: number;
+  readonly wholeUpTo?: number;
+  readonly sessionId?: string;
 }
 export interface TranscriptPage {
   readonly sessionKey: string;
@@ -195,6 +208,8 @@ export interface TranscriptPage {
   readonly entries: readonly TranscriptEntry[];
   readonly total: number;
   readonly hasMore: boolean;
+  /** Of these entries, as stored. */
+  readonly bytes: number;
 }
 
 export interface SessionQuery {
@@ -321,7 +336,7 @@ export type RunEventBody =
 export type SessionEvent =
   | {
       readonly type: 'changed';
-      readonly reason: 'send' | 'create' | 'patch' | 'reset' | 'end';
+      readonly reason: 'send' | 'create' | 'patch' | 'reset' | 'end' | 'delete';
       readonly session: SessionView;
       readonly ts: number;
     }

@@ -10,7 +10,7 @@ describe("the agent's slice", () => {
       defaultAgentId: 'main',
       agents: [{ id: 'main', name: 'OpenClaw', workspace: '/state/workspace', model: { fallbacks: [] }, tools: { deny: [] } }],
       providers: [],
-      limits: { maxConcurrent: 4, queueCap: 20, maxSteps: 25 },
+      limits: { maxConcurrent: 4, queueCap: 20, maxSteps: 25, keepUnnamedMs: 86_400_000 },
       timeouts: { run: 600_000 },
       localServers: [{ url: 'http://127.0.0.1:11434' }, { url: 'http://127.0.0.1:1234' }, { url: 'http://127.0.0.1:8080' }],
     });

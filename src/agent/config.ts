@@ -50,6 +50,8 @@ export interface AgentFileConfig {
   };
   readonly tools?: FileToolPolicy | undefined;
   readonly messages?: { readonly queue?: { readonly cap?: number | undefined } };
+  /** Of `gateway.http.endpoints.chatCompletions`. */
+  readonly keepSessionsHours?: number | undefined;
   readonly ui?: { readonly assistant?: { readonly name?: string | undefined; readonly avatar?: string | undefined } };
 }
 type FileModelChoice = string | { readonly primary?: string | undefined; readonly fallbacks?: readonly string[] | undefined };
@@ -131,6 +133,7 @@ export const KEY_VARIABLES: readonly string[] = ENV_PROVIDERS.map(({ variable })
 const DEFAULT_CONCURRENT = 4;
 const DEFAULT_QUEUE_CAP = 20;
 const DEFAULT_RUN_SECONDS = 600;
+const DEFAULT_KEEP_HOURS = 24;
 const APIS: Readonly<Record<string, ProviderApi>> = {
   'openai-completions': 'openai-completions',
   'openai-responses': 'openai-responses',
@@ -177,6 +180,7 @@ export function agentConfig(file: AgentFileConfig, context: AgentConfigContext):
       maxConcurrent: defaults.maxConcurrent ?? DEFAULT_CONCURRENT,
       queueCap: file.messages?.queue?.cap ?? DEFAULT_QUEUE_CAP,
       maxSteps: 25,
+      keepUnnamedMs: (file.keepSessionsHours ?? DEFAULT_KEEP_HOURS) * 3_600_000,
     },
     timeouts: { run: (defaults.timeoutSeconds ?? DEFAULT_RUN_SECONDS) * 1000, firstPart: 300_000, idle: 120_000 },
   };

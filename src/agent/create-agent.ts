@@ -14,6 +14,7 @@ import type {
   SessionEvent,
   SessionView,
   TranscriptPage,
+  TranscriptQuery,
   TurnRequest,
 } from './api.ts';
 import { crypto } from './builtins.ts';
@@ -28,6 +29,7 @@ import { createLanes } from './run/lanes.ts';
 import { createModelMemory } from './run/model-memory.ts';
 import { INTERRUPTED, recoveryEntries } from './run/recovery.ts';
 import { agentOfSessionKey, canonicalSessionKey } from './session-key.ts';
+import { createExpiry } from './sessions/expiry.ts';
 import { sessionView } from './sessions/view.ts';
 import { oneLine, visibleText } from './text.ts';
 
@@ -96,7 +98,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     const view = viewOf(session);
     for (const entry of entries) tell(sessionListeners, { type: 'message', session: view, entry });
   }
-  function tellChanged(reason: 'send' | 'create' | 'patch' | 'reset' | 'end', session: SessionRecord): void {
+  function tellChanged(reason: Extract<SessionEvent, { type: 'changed' }>['reason'], session: SessionRecord): void {
     if (sessionListeners.size > 0) tell(sessionListeners, { type: 'changed', reason, session: viewOf(session), ts: clock.now() });
   }
 
@@ -111,8 +113,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   };
   const activeOf = (key: string): ActiveRun[] => [...active.values()].filter((run) => run.sessionKey === key);
 
-  function viewOf(record: SessionRecord): SessionView {
-    const runs = activeOf(record.key);
+  function viewOf(record: SessionRecord, runs: readonly ActiveRun[] = activeOf(record.key)): SessionView {
     const model =
       record.model === undefined ? catalog.defaultView(agentEntry(record.agentId) ?? defaultAgent()) : catalog.find(record.model);
     return sessionView(
@@ -129,7 +130,15 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   function runView(record: RunRecord): RunView {
     const live = active.get(record.runId);
     const { digest: _, ...rest } = record;
-    if (live === undefined) return { ...rest, text: store.runText(record.runId) };
+    if (live === undefined) {
+      return {
+        ...rest,
+        // Read when somebody looks at it: most who ask for a run want to know how it ended.
+        get text() {
+          return store.runText(record.runId);
+        },
+      };
+    }
     return {
       ...rest,
       status: live.status,
@@ -245,6 +254,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     for (const wake of waiters.get(run.runId) ?? []) wake();
     waiters.delete(run.runId);
     if (written !== undefined) tellChanged('end', written.session);
+    if (run.request.isOneOff === true) expiry.ended();
   }
 
   /** Keeps trying: as long as this is not written, the next start would call the run interrupted. */
@@ -257,6 +267,14 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     unwritten.delete(end.runId);
     tellWritten(written);
   }
+
+  const expiry = createExpiry({
+    sweep: (endedBefore) => store.sweepUnnamed(endedBefore),
+    clock,
+    log,
+    keepMs: () => config.current().limits.keepUnnamedMs,
+    onGone: (session) => tellChanged('delete', session),
+  });
 
   let guideMade: Promise<ConnectedModel> | undefined;
   function guide(): Promise<ConnectedModel> {
@@ -462,11 +480,11 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     return canonical;
   }
 
-  function transcript(sessionKey: string, query: { limit: number; offset?: number; beforeSeq?: number }): TranscriptPage {
+  function transcript(sessionKey: string, query: TranscriptQuery): TranscriptPage {
     const record = sessionOf(sessionKey);
     // An id that was reset away is still readable by itself.
-    const sessionId = record?.sessionId ?? (store.keyOfSessionId(sessionKey) === undefined ? undefined : sessionKey);
-    if (sessionId === undefined) return { sessionKey, entries: [], total: 0, hasMore: false };
+    const sessionId = query.sessionId ?? record?.sessionId ?? (store.keyOfSessionId(sessionKey) === undefined ? undefined : sessionKey);
+    if (sessionId === undefined) return { sessionKey, entries: [], total: 0, hasMore: false, bytes: 0 };
     const limit = Math.max(0, Math.min(Math.floor(query.limit), MAX_PAGE));
     const page = store.entries(sessionId, { ...query, limit });
     const first = page.entries[0];
@@ -476,6 +494,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       entries: page.entries,
       total: page.total,
       hasMore: first !== undefined && first.seq > 1,
+      bytes: page.bytes,
     };
   }
 
@@ -484,6 +503,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     lanes.hold();
     for (const cancel of cancels) cancel();
     cancels.clear();
+    expiry.stop();
     // What has not begun stays queued on disk and goes on at the next start.
     const running = [...active.values()].filter(({ status }) => status === 'running');
     const all = Promise.all(running.map(({ runId }) => ended(runId))).then(() => {});
@@ -543,7 +563,8 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
         limit: Math.max(0, Math.min(query.limit ?? 100, MAX_PAGE)),
         ...(activeMinutes !== undefined && { activeSince: clock.now() - activeMinutes * 60_000 }),
       });
-      return { total: page.total, sessions: page.sessions.map(viewOf) };
+      const runs = Map.groupBy(active.values(), ({ sessionKey }) => sessionKey);
+      return { total: page.total, sessions: page.sessions.map((record) => viewOf(record, runs.get(record.key) ?? [])) };
     },
     session(key) {
       const record = sessionOf(key);

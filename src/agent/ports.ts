@@ -116,6 +116,8 @@ export interface AgentLimits {
   readonly queueCap: number;
   /** Model calls in one run. */
   readonly maxSteps: number;
+  /** How long a session that was made without a name is kept after its answer, ms. */
+  readonly keepUnnamedMs: number;
 }
 /** Milliseconds. */
 export interface AgentTimeouts {
@@ -219,6 +221,22 @@ export interface RunWritten extends Written {
   readonly run: string;
 }
 
+export interface EntryQuery {
+  readonly limit: number;
+  readonly offset?: number;
+  readonly beforeSeq?: number;
+  /** Bytes as stored: reading goes backwards until the next message would not fit, and gives at least one. */
+  readonly maxBytes?: number;
+  /** Bytes as stored: of a larger message only its ends are read, and its entry says `isCut`. */
+  readonly wholeUpTo?: number;
+}
+export interface EntryPage {
+  readonly entries: readonly TranscriptEntry[];
+  readonly total: number;
+  /** Of these entries, as stored. */
+  readonly bytes: number;
+}
+
 /**
  * Sessions, runs and transcripts. Reads are synchronous and cheap whatever the size of a session. Every write resolves
  * after it is durable, in the order of the calls, and also appends to the event log in the same transaction.
@@ -240,10 +258,7 @@ export interface AgentStore {
   keyOfSessionId(sessionId: string): string | undefined;
   keyOfLabel(label: string): string | undefined;
   /** A page of a transcript, oldest first. `offset` skips the newest; `beforeSeq` takes only older ones. */
-  entries(
-    sessionId: string,
-    query: { readonly limit: number; readonly offset?: number; readonly beforeSeq?: number },
-  ): { readonly entries: readonly TranscriptEntry[]; readonly total: number };
+  entries(sessionId: string, query: EntryQuery): EntryPage;
   /** Entries that one run has written, oldest first. */
   entriesOfRun(sessionId: string, runId: string): readonly TranscriptEntry[];
 
@@ -258,6 +273,11 @@ export interface AgentStore {
   finish(end: RunEnd): Promise<Written>;
   resetSession(key: string, agentId: string, newSessionId: string, at: number): Promise<SessionRecord>;
   setSessionModel(key: string, agentId: string, newSessionId: string, model: string | null, at: number): Promise<SessionRecord>;
+  /**
+   * Deletes sessions that were made without a name and whose answer ended at `endedBefore` (ms) or earlier, with all that is kept
+   * of them: a bounded part per call. `more`: something is left to delete.
+   */
+  sweepUnnamed(endedBefore: number): Promise<{ readonly gone: readonly SessionRecord[]; readonly more: boolean }>;
 }
 
 export type { Clock, Log };

@@ -242,6 +242,10 @@ const gateway = object(
       endpoints: object('Which of them are on.', {
         chatCompletions: object('POST /v1/chat/completions, and GET /v1/models with it.', {
           enabled: bool('On. Always needs the token or password.', { default: false }),
+          keepSessionsHours: num('How long a session that a call made without a name is kept after its answer, hours. 0: not at all.', {
+            default: 24,
+            min: 0,
+          }),
           maxBodyBytes: int('Largest request, bytes.', { default: 20 * MiB, min: 1 }),
           maxImageParts: int('Images per request.', { default: 8, min: 0 }),
           maxTotalImageBytes: int('Bytes of all images together.', { default: 20 * MiB, min: 0 }),

@@ -53,6 +53,7 @@ export async function agentSettings(snapshot: ConfigSnapshot): Promise<AgentSett
     agents: { defaults: config.agents.defaults, list: agentList(config.agents) },
     tools: config.tools,
     messages: { queue: { cap: config.messages.queue.cap } },
+    keepSessionsHours: config.gateway.http.endpoints.chatCompletions.keepSessionsHours,
     ui: { assistant: { name: config.ui.assistant.name, avatar: config.ui.assistant.avatar } },
   };
   return {

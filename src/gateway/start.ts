@@ -36,6 +36,8 @@ import { AUDIT_SCHEMA, sqliteAudit } from '../store/sqlite/audit.ts';
 import { DEVICES_LET_IN_STEP, DEVICES_SCHEMA, sqliteDevices } from '../store/sqlite/devices.ts';
 import { EVENT_LOG_STEP, eventLog } from '../store/sqlite/event-log.ts';
 import { openDatabase } from '../store/sqlite/open.ts';
+import { SESSION_LIST_STEP } from '../store/sqlite/session-list.ts';
+import { UNNAMED_SESSIONS_STEP } from '../store/sqlite/unnamed-sessions.ts';
 import { serveAdminSocket } from './admin-socket/server.ts';
 import { configViews } from './config-views.ts';
 import { bindMethods, type DispatchPorts, frameLimit } from './dispatch.ts';
@@ -62,6 +64,7 @@ import type { Outcome } from './outcome.ts';
 import { Presence } from './presence.ts';
 import { PresenceLine } from './presence-line.ts';
 import { productRoot } from './product-root.ts';
+import { ReadLane } from './read-lane.ts';
 import { Readiness } from './readiness.ts';
 import { renew } from './renew.ts';
 import { importEarlierDevices, selfCheck, selfPresence, userName } from './self.ts';
@@ -82,7 +85,15 @@ import { keepYoungHeapSmall } from './young-heap.ts';
  */
 
 /** Every step of the database's schema, oldest first. Append only. */
-export const SCHEMAS = [EVENT_LOG_STEP, DEVICES_SCHEMA, AUDIT_SCHEMA, AGENT_SCHEMA, DEVICES_LET_IN_STEP];
+export const SCHEMAS = [
+  EVENT_LOG_STEP,
+  DEVICES_SCHEMA,
+  AUDIT_SCHEMA,
+  AGENT_SCHEMA,
+  DEVICES_LET_IN_STEP,
+  SESSION_LIST_STEP,
+  UNNAMED_SESSIONS_STEP,
+];
 
 export interface GatewayFlags {
   /** Values by config path, e.g. `{'gateway.bind': 'lan'}`; they beat environment and file. */
@@ -220,9 +231,10 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       version,
       startedAtMs,
     };
+    const reads = new ReadLane();
     const handlers = {
-      ...chatHandlers(agent, clock),
-      ...sessionHandlers(agent, clock),
+      ...chatHandlers(agent, clock, reads),
+      ...sessionHandlers(agent, clock, reads),
       ...agentHandlers(agent),
       ...deviceHandlers({ approvals, devices, audit, connected: () => hub.devices() }),
       ...systemHandlers({

@@ -11,6 +11,8 @@ import { silentLog } from '../../src/lib/log.ts';
 import { AGENT_SCHEMA, createAgentStore } from '../../src/store/sqlite/agent.ts';
 import { EVENT_LOG_STEP, type EventLog, eventLog } from '../../src/store/sqlite/event-log.ts';
 import { openDatabase, type Store } from '../../src/store/sqlite/open.ts';
+import { SESSION_LIST_STEP } from '../../src/store/sqlite/session-list.ts';
+import { UNNAMED_SESSIONS_STEP } from '../../src/store/sqlite/unnamed-sessions.ts';
 
 export interface TestAgent extends AsyncDisposable {
   readonly agent: Agent;
@@ -65,7 +67,7 @@ export async function testAgent(options: TestAgentOptions = {}): Promise<TestAge
   const dir = options.dir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'oca-'));
   const workspace = path.join(dir, 'workspace');
   const clock = options.clock ?? systemClock;
-  const opened = await openDatabase(path.join(dir, 'db.sqlite'), { schemas: [EVENT_LOG_STEP, AGENT_SCHEMA] });
+  const opened = await openDatabase(path.join(dir, 'db.sqlite'), { schemas: [EVENT_LOG_STEP, AGENT_SCHEMA, SESSION_LIST_STEP, UNNAMED_SESSIONS_STEP] });
   if (!opened.ok) throw opened.error;
   const db = opened.value;
   const events = eventLog(db);

@@ -41,7 +41,7 @@ export interface BuiltPrompt {
  * A prompt that fits its model: in a small context the system prompt is two lines, workspace files are cut, tools are
  * left out when they would take more than a fifth of it, and old turns go first.
  */
-export function buildPrompt(input: PromptInput): Result<BuiltPrompt, RunError> {
+export async function buildPrompt(input: PromptInput): Promise<Result<BuiltPrompt, RunError>> {
   const { request, fence, view } = input;
   const window = input.window ?? UNKNOWN_WINDOW;
   const reserve = Math.min(request.sampling?.maxOutputTokens ?? Math.max(256, Math.min(4_096, window / 4)), window / 2);
@@ -71,7 +71,7 @@ export function buildPrompt(input: PromptInput): Result<BuiltPrompt, RunError> {
   const forHistory = Math.max(0, afterExtra - estimateTokens(fileText));
   const contextSize = context.reduce((sum, each) => sum + messageTokens(each), 0);
   const brought = contextSize <= forHistory ? context : newest(context, forHistory);
-  const past = history(input.store, {
+  const past = await history(input.store, {
     sessionId: input.sessionId,
     runId: request.runId,
     budget: Math.max(0, forHistory - brought.reduce((sum, each) => sum + messageTokens(each), 0)),

@@ -1,3 +1,4 @@
+import { turn } from '../../lib/turn.ts';
 import type { TranscriptEntry } from '../api.ts';
 import type { AgentStore } from '../ports.ts';
 import type { PromptMessage, PromptToolCall } from '../providers/model-stream.ts';
@@ -6,8 +7,16 @@ import type { Fence } from './fence.ts';
 import { estimateTokens, MESSAGE_OVERHEAD } from './tokens.ts';
 
 const PAGE = 50;
+/** Bytes as stored that are read between two turns of the event loop. */
+const PAGE_BYTES = 128 * 1024;
 /** Entries of a transcript that are looked at for one prompt. */
 const MAX_ENTRIES = 2_000;
+/** Bytes as stored that are looked at for one prompt; more where the budget has room for more. */
+const MAX_BYTES = 4 * 1024 * 1024;
+/** Up to this size (bytes as stored) an entry is read whole at once. It holds what is used of any tool result. */
+const SMALL_BYTES = 16 * 1024;
+/** A message with more stored bytes per token of the budget does not fit into it, however it is escaped. */
+const BYTES_PER_TOKEN = 8;
 /** Of a tool result of an earlier turn, UTF-16 units. */
 const OLD_RESULT_CHARS = 2_000;
 
@@ -23,32 +32,49 @@ export interface HistoryQuery {
 
 /**
  * The end of a conversation that fits into `budget` tokens: whole turns, newest last, read from the newest backwards so
- * that a long session costs no more than what is used of it.
+ * that a long session costs no more than what is used of it, and a message that cannot fit is not even read. Gives the
+ * event loop back between pages.
  */
-export function history(
+export async function history(
   store: Pick<AgentStore, 'entries'>,
   query: HistoryQuery,
-): { readonly messages: readonly PromptMessage[]; readonly cut: boolean } {
+): Promise<{ readonly messages: readonly PromptMessage[]; readonly cut: boolean }> {
+  const { sessionId, budget } = query;
   const entries: TranscriptEntry[] = [];
   let own: number | undefined;
   let tokens = 0;
+  let bytes = 0;
   let more = false;
-  for (let beforeSeq: number | undefined; ; ) {
-    const page = store.entries(query.sessionId, { limit: PAGE, ...(beforeSeq !== undefined && { beforeSeq }) });
-    for (const entry of page.entries.toReversed()) {
-      if (entry.runId === query.runId) {
-        if (entry.message.role === 'user') own = entry.seq;
+  let unread: string | undefined;
+  for (let beforeSeq: number | undefined; !more; ) {
+    if (beforeSeq !== undefined) await turn();
+    const page = store.entries(sessionId, {
+      limit: PAGE,
+      maxBytes: PAGE_BYTES,
+      wholeUpTo: SMALL_BYTES,
+      ...(beforeSeq !== undefined && { beforeSeq }),
+    });
+    for (const read of page.entries.toReversed()) {
+      if (read.runId === query.runId) {
+        if (read.message.role === 'user') own = read.seq;
         continue;
       }
-      entries.push(entry);
-      tokens += sizeOf(entry, query.withTools);
+      // Behind the own message: it waits, and is no history however large it is.
+      if (own === undefined && read.message.role === 'user') {
+        entries.push(read);
+        continue;
+      }
+      const entry = read.isCut && read.message.role !== 'toolResult' ? whole(store, query, read.seq, budget - tokens) : read;
+      tokens += entry === undefined ? 0 : sizeOf(entry, query.withTools);
+      more = entry === undefined || tokens > budget;
+      if (entry === undefined) unread = read.runId ?? read.id;
+      else entries.push(entry);
+      if (more) break;
     }
+    bytes += page.bytes;
     const first = page.entries[0];
-    if (first === undefined || first.seq === 1) break;
-    if (tokens > query.budget || entries.length >= MAX_ENTRIES) {
-      more = true;
-      break;
-    }
+    if (first === undefined || (first.seq === 1 && !more)) break;
+    more ||= entries.length >= MAX_ENTRIES || bytes >= Math.max(MAX_BYTES, budget * BYTES_PER_TOKEN);
     beforeSeq = first.seq;
   }
   entries.reverse();
@@ -64,6 +90,9 @@ export function history(
     else turn.push(entry);
   }
 
+  // A turn is there as a whole or not at all.
+  if (unread !== undefined) turns.delete(unread);
+
   const kept: PromptMessage[][] = [];
   let left = query.budget;
   let cut = more;
@@ -78,6 +107,13 @@ export function history(
     kept.push(messages);
   }
   return { messages: kept.reverse().flat(), cut };
+}
+
+/** The whole of a larger message, unless it does not fit into `left` tokens. */
+function whole(store: Pick<AgentStore, 'entries'>, { sessionId }: HistoryQuery, seq: number, left: number): TranscriptEntry | undefined {
+  const wholeUpTo = Math.max(SMALL_BYTES, left * BYTES_PER_TOKEN);
+  const entry = store.entries(sessionId, { limit: 1, beforeSeq: seq + 1, wholeUpTo }).entries[0];
+  return entry?.isCut === true ? undefined : entry;
 }
 
 function sizeOf({ message }: TranscriptEntry, withTools: boolean): number {

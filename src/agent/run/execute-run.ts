@@ -189,7 +189,7 @@ class Turn {
         store: deps.store,
         now: deps.clock.now(),
       });
-    let prompt = build();
+    let prompt = await build();
     if (!prompt.ok) return this.failed(prompt.error);
     const own: PromptMessage[] = [];
     const maxSteps = deps.config().limits.maxSteps;
@@ -215,7 +215,7 @@ class Turn {
         const { failure } = result;
         if (this.stepText === '' && this.lessons < MAX_LESSONS && this.learn(model, failure, prompt.value.tokens)) {
           this.lessons++;
-          prompt = build();
+          prompt = await build();
           continue;
         }
         const next = afterFailure(failure, { retries, shown: this.stepText !== '', toolsRan: this.toolsRan, moreModels });

@@ -21,18 +21,36 @@ export function messageOf(
   sessionId: string,
   maxChars: number = LIMITS.historyTextChars,
 ): JsonObject {
-  let wasCut = false;
+  return messageAndText(protocol, entry, sessionId, maxChars).message;
+}
+
+/** The same with its JSON text, which is made anyway to know its size. */
+export function messageAndText(
+  protocol: Protocol,
+  entry: TranscriptEntry,
+  sessionId: string,
+  maxChars: number = LIMITS.historyTextChars,
+): { readonly message: JsonObject; readonly json: string; readonly bytes: number } {
+  // Of what was not read whole, at most the beginning that is shown by default.
+  const limit = entry.isCut === true ? Math.min(maxChars, LIMITS.historyTextChars) : maxChars;
+  let wasCut = entry.isCut === true;
   const cut = (text: string): string => {
-    if (text.length <= maxChars) return text;
+    if (text.length <= limit) return text;
     wasCut = true;
-    return protocol === 3 ? cutText(text, maxChars, CUT_MARK) : cutText(text, maxChars);
+    return protocol === 3 ? cutText(text, limit, CUT_MARK) : cutText(text, limit);
   };
   const message = bare(protocol, entry, cut);
   const whole = protocol === 3 ? message : { ...message, __openclaw: meta(entry, sessionId, wasCut ? 'display-cap' : undefined) };
-  if (Buffer.byteLength(JSON.stringify(whole)) <= LIMITS.historyMessageBytes) return whole;
+  const sized = withText(whole);
+  if (sized.bytes <= LIMITS.historyMessageBytes) return sized;
   const content = [{ type: 'text', text: OMITTED }];
   const small = entry.message.role === 'user' ? { ...message, content: protocol === 3 ? content : OMITTED } : { ...message, content };
-  return protocol === 3 ? small : { ...small, __openclaw: meta(entry, sessionId, 'oversized') };
+  return withText(protocol === 3 ? small : { ...small, __openclaw: meta(entry, sessionId, 'oversized') });
+}
+
+function withText(message: JsonObject): { readonly message: JsonObject; readonly json: string; readonly bytes: number } {
+  const json = JSON.stringify(message);
+  return { message, json, bytes: Buffer.byteLength(json) };
 }
 
 function bare(protocol: Protocol, entry: TranscriptEntry, cut: (text: string) => string): JsonObject {

@@ -5,7 +5,7 @@ import type { AgentView, SessionView, TranscriptEntry } from '../../agent/api.ts
 import type { JsonObject } from '../../lib/json.ts';
 import { healthResult, statusResult } from './health-shape.ts';
 import { modelsListResult } from './model-shape.ts';
-import { previewResult, sessionChangedPayload, sessionMessagePayload, sessionRow, sessionsListResult } from './session-shape.ts';
+import { previewLines, previewOf, sessionChangedPayload, sessionMessagePayload, sessionRow, sessionsListResult } from './session-shape.ts';
 
 function recorded(capture: string, label: string): JsonObject {
   const path = fileURLToPath(new URL(`../../../test/contract/captures/${capture}.jsonl`, import.meta.url));
@@ -51,11 +51,13 @@ describe('EV-131 sessions', () => {
       expect(sessionRow(protocol, { ...busy, contextUsed: undefined }, { defaults, now: 100 })).toMatchObject({ totalTokensFresh: false });
     }
   });
-  test('EV-131 a row of protocol 3 has the keys that clients of 3 were given', () => {
+  test('EV-131 a row of protocol 3 has the keys that clients of 3 were given', async () => {
     const [, want] = recorded('v3-methods-1', 'sessions.list')['sessions'] as JsonObject[];
     const row = sessionRow(3, session, { defaults, now: 100 });
     expect(keys(row)).toEqual(expect.arrayContaining(keys(want)));
-    const list = sessionsListResult(3, { page: { total: 1, sessions: [session] }, limit: 100, offset: 0, defaults, now: 100 });
+    const list = JSON.parse(
+      await sessionsListResult(3, { page: { total: 1, sessions: [session] }, limit: 100, offset: 0, defaults, now: 100 }),
+    ) as JsonObject;
     expect(keys(list)).toEqual(keys(recorded('v3-methods-1', 'sessions.list')));
   });
 
@@ -67,13 +69,13 @@ describe('EV-131 sessions', () => {
     }
   });
 
-  test('EV-131 a list of protocol 4 pages', () => {
+  test('EV-131 a list of protocol 4 pages', async () => {
     const want = recorded('v9-methods-1', 'sessions.list-rich');
     const input = { limit: 3, offset: 0, defaults, now: 100, page: { total: 15, sessions: [session, session, session] } };
-    const got = sessionsListResult(4, input);
+    const got = JSON.parse(await sessionsListResult(4, input)) as JsonObject;
     expect(keys(got)).toEqual(keys(want));
     expect(got).toMatchObject({ count: 3, totalCount: 15, limitApplied: 3, nextOffset: 3, hasMore: true });
-    const last = sessionsListResult(4, { ...input, offset: 12 });
+    const last = JSON.parse(await sessionsListResult(4, { ...input, offset: 12 })) as JsonObject;
     expect(last).toMatchObject({ nextOffset: null, hasMore: false });
   });
 
@@ -96,28 +98,18 @@ describe('EV-131 sessions', () => {
       },
       { id: '3', seq: 3, at: 3, message: { role: 'toolResult', toolCallId: 'c', toolName: 'read', text: 'secret', isError: false } },
     ];
-    const inputs = [
-      { key: 'agent:main:tool', entries },
-      { key: 'agent:main:nope', entries: undefined },
-      { key: 'agent:main:empty', entries: [] },
-    ];
-    const got = previewResult(3, inputs, 12, 20, 7);
-    expect(got).toEqual({
-      ts: 7,
-      previews: [
-        {
-          key: 'agent:main:tool',
-          status: 'ok',
-          items: [
-            { role: 'user', text: 'TEST:tool name=read' },
-            { role: 'tool', text: 'call read' },
-          ],
-        },
-        { key: 'agent:main:nope', status: 'missing', items: [] },
-        { key: 'agent:main:empty', status: 'empty', items: [] },
+    const shown = (protocol: 3 | 4, maxChars: number) => entries.flatMap(({ message }) => previewLines(protocol, message, maxChars));
+    expect(previewOf('agent:main:tool', shown(3, 20))).toEqual({
+      key: 'agent:main:tool',
+      status: 'ok',
+      items: [
+        { role: 'user', text: 'TEST:tool name=read' },
+        { role: 'tool', text: 'call read' },
       ],
     });
-    expect(previewResult(4, inputs.slice(0, 1), 12, 10, 7)['previews']).toMatchObject([{ items: [{ role: 'user', text: 'TEST:to...' }] }]);
+    expect(previewOf('agent:main:nope', undefined)).toEqual({ key: 'agent:main:nope', status: 'missing', items: [] });
+    expect(previewOf('agent:main:empty', [])).toEqual({ key: 'agent:main:empty', status: 'empty', items: [] });
+    expect(shown(4, 10)).toEqual([{ role: 'user', text: 'TEST:to...' }]);
   });
 
   test('EV-132 what subscribers are told', () => {

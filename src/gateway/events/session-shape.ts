@@ -1,9 +1,11 @@
 import type { SessionEvent, SessionPage, SessionView, TranscriptEntry, TranscriptMessage } from '../../agent/api.ts';
 import { mainSessionKey } from '../../agent/session-key.ts';
 import type { JsonObject } from '../../lib/json.ts';
+import { turn } from '../../lib/turn.ts';
 import type { Protocol } from '../../protocol/version.ts';
 import { cutText } from './cut-text.ts';
 import { messageOf } from './message-shape.ts';
+import { objectText } from './object-text.ts';
 
 /** The model that a session without one of its own would use. */
 export interface SessionModelDefaults {
@@ -169,24 +171,24 @@ export interface SessionListInput extends SessionRowOptions {
   readonly offset: number;
 }
 
-/** The result of `sessions.list`. */
-export function sessionsListResult(protocol: Protocol, { page, limit, offset, ...options }: SessionListInput): JsonObject {
-  const sessions = page.sessions.map((session) => sessionRow(protocol, session, options));
+/** Rows that are shaped between two turns of the event loop. */
+const ROWS_PER_TURN = 50;
+
+/** The JSON text of the result of `sessions.list`. */
+export async function sessionsListResult(protocol: Protocol, { page, limit, offset, ...options }: SessionListInput): Promise<string> {
+  const rows: string[] = [];
+  for (const [index, session] of page.sessions.entries()) {
+    if (index > 0 && index % ROWS_PER_TURN === 0) await turn();
+    rows.push(JSON.stringify(sessionRow(protocol, session, options)));
+  }
+  const sessions = `[${rows.join(',')}]`;
   const defaults = defaultsBlock(protocol, options.defaults);
-  const base = { ts: options.now, path: '(multiple)', count: sessions.length };
-  if (protocol === 3) return { ...base, defaults, sessions };
-  const next = offset + sessions.length;
+  const base = { ts: options.now, path: '(multiple)', count: rows.length };
+  if (protocol === 3) return objectText({ ...base, defaults }, { sessions }, {});
+  const next = offset + rows.length;
   const hasMore = next < page.total;
-  return {
-    ...base,
-    totalCount: page.total,
-    limitApplied: limit,
-    nextOffset: hasMore ? next : null,
-    hasMore,
-    owners: [],
-    defaults,
-    sessions,
-  };
+  const pages = { totalCount: page.total, limitApplied: limit, nextOffset: hasMore ? next : null, hasMore };
+  return objectText({ ...base, ...pages, owners: [], defaults }, { sessions }, {});
 }
 
 /** `entry` of `sessions.reset`, and the rest of its result. */
@@ -213,30 +215,20 @@ export function sessionPatchResult(protocol: Protocol, session: SessionView, def
   return { ok: true, path: '(database)', key: session.key, entry, ...(protocol === 3 ? {} : { resolved }) };
 }
 
-export interface PreviewInput {
-  readonly key: string;
-  /** Newest entries, oldest first; undefined: no such session. */
-  readonly entries: readonly TranscriptEntry[] | undefined;
+export interface PreviewLine {
+  readonly role: string;
+  readonly text: string;
 }
 
-/** The result of `sessions.preview`. `maxChars` counts with the dots of a cut. */
-export function previewResult(
-  protocol: Protocol,
-  inputs: readonly PreviewInput[],
-  limit: number,
-  maxChars: number,
-  now: number,
-): JsonObject {
-  const previews = inputs.map(({ key, entries }) => {
-    if (entries === undefined) return { key, status: 'missing', items: [] };
-    const items = entries.flatMap(({ message }) => previewItem(protocol, message, maxChars)).slice(-limit);
-    return { key, status: items.length === 0 ? 'empty' : 'ok', items };
-  });
-  return { ts: now, previews };
+/** One session of `sessions.preview`; undefined lines: there is no such session. */
+export function previewOf(key: string, lines: readonly PreviewLine[] | undefined): JsonObject {
+  if (lines === undefined) return { key, status: 'missing', items: [] };
+  return { key, status: lines.length === 0 ? 'empty' : 'ok', items: lines.map(({ role, text }) => ({ role, text })) };
 }
 
-function previewItem(protocol: Protocol, message: TranscriptMessage, maxChars: number): { role: string; text: string }[] {
-  const item = (role: string, text: string): { role: string; text: string }[] =>
+/** What a preview shows of one message. `maxChars` counts with the dots of a cut. */
+export function previewLines(protocol: Protocol, message: TranscriptMessage, maxChars: number): PreviewLine[] {
+  const item = (role: string, text: string): PreviewLine[] =>
     text.trim() === '' ? [] : [{ role, text: cutText(text.trim(), maxChars, '...') }];
   switch (message.role) {
     case 'user':

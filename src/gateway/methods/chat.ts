@@ -1,17 +1,27 @@
-import type { AbortRequest, Agent, Attachment, RunView, ThinkingLevel, TurnRequest } from '../../agent/api.ts';
+import type {
+  AbortRequest,
+  Agent,
+  Attachment,
+  RunView,
+  ThinkingLevel,
+  TranscriptPage,
+  TranscriptQuery,
+  TurnRequest,
+} from '../../agent/api.ts';
 import { agentOfSessionKey } from '../../agent/session-key.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
 import { isRefusal, Refusal, refuse, type WireError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import type * as wire from '../../protocol/methods/chat.ts';
 import type { HistoryParams } from '../../protocol/methods/chat.ts';
 import { holdsScope } from '../../protocol/scopes.ts';
-import type { Protocol } from '../../protocol/version.ts';
-import type { Call, Handler } from '../call.ts';
-import { historyQuery, historyResult, startupResult } from '../events/history-shape.ts';
+import { type Call, type Handler, Prebuilt } from '../call.ts';
+import { historyResult, startupResult } from '../events/history-shape.ts';
 import { chatMetadataResult } from '../events/model-shape.ts';
 import { runErrorText } from '../events/run-error-text.ts';
+import type { ReadLane } from '../read-lane.ts';
 import { WaitingCalls } from '../waiting-calls.ts';
 import { modelDefaults } from './model-defaults.ts';
 import { sessionOf } from './session-of.ts';
@@ -24,11 +34,16 @@ const thinkingLevel = (text: string | undefined): ThinkingLevel | undefined =>
 /** Decoded attachments may be this large, each. */
 const ATTACHMENT_BYTES = 5_000_000;
 
-export function chatHandlers(agent: Agent, clock: Clock) {
+export function chatHandlers(agent: Agent, clock: Clock, reads: ReadLane) {
   const waiting = new WaitingCalls();
-  const history = (protocol: Protocol, key: string, params: HistoryParams): JsonObject => {
-    const page = agent.transcript(key, historyQuery(protocol, params));
-    return historyResult(protocol, page, params, agent.session(key), modelDefaults(agent), clock.now());
+  const history = (call: Call, params: HistoryParams, shape: (history: string) => string = (text) => text): unknown => {
+    const key = sessionOf(agent, params.sessionKey, params.agentId);
+    if (isRefusal(key)) return key;
+    return reads.run(call.principal.id, async () => {
+      const read = (query: TranscriptQuery): TranscriptPage => agent.transcript(key, { ...query, wholeUpTo: LIMITS.historyMessageBytes });
+      const facts = () => ({ session: agent.session(key), defaults: modelDefaults(agent), now: clock.now() });
+      return new Prebuilt(shape(await historyResult(call.protocol, params, read, facts)));
+    });
   };
   const metadata = (): JsonObject => chatMetadataResult(agent.models(), agent.defaultModel(), CHAT_COMMANDS);
   return {
@@ -67,14 +82,8 @@ export function chatHandlers(agent: Agent, clock: Clock) {
       return abort(agent, call, { sessionKey, reason: 'rpc', ...(params.runId !== undefined && { runId: params.runId }) });
     },
 
-    'chat.history': (params: ParamsOf<typeof wire.chatHistory>, call) => {
-      const sessionKey = sessionOf(agent, params.sessionKey, params.agentId);
-      return isRefusal(sessionKey) ? sessionKey : history(call.protocol, sessionKey, params);
-    },
-    'chat.startup': (params: ParamsOf<typeof wire.chatStartup>, call) => {
-      const sessionKey = sessionOf(agent, params.sessionKey, params.agentId);
-      return isRefusal(sessionKey) ? sessionKey : startupResult(history(call.protocol, sessionKey, params), metadata());
-    },
+    'chat.history': (params: ParamsOf<typeof wire.chatHistory>, call) => history(call, params),
+    'chat.startup': (params: ParamsOf<typeof wire.chatStartup>, call) => history(call, params, (text) => startupResult(text, metadata())),
     'chat.metadata': (params: ParamsOf<typeof wire.chatMetadata>) => {
       const sessionKey = sessionOf(agent, params.sessionKey ?? '', params.agentId);
       return isRefusal(sessionKey) ? sessionKey : metadata();

@@ -1,20 +1,24 @@
 import type { Agent } from '../../agent/api.ts';
 import { agentOfSessionKey } from '../../agent/session-key.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { turn } from '../../lib/turn.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
 import { isRefusal, refuse } from '../../protocol/errors.ts';
 import type * as wire from '../../protocol/methods/sessions.ts';
-import type { Handler } from '../call.ts';
-import { previewResult, SESSIONS_LIMIT, sessionPatchResult, sessionResetResult, sessionsListResult } from '../events/session-shape.ts';
+import { type Handler, Prebuilt } from '../call.ts';
+import { objectText } from '../events/object-text.ts';
+import { SESSIONS_LIMIT, sessionPatchResult, sessionResetResult, sessionsListResult } from '../events/session-shape.ts';
+import type { ReadLane } from '../read-lane.ts';
 import { modelDefaults } from './model-defaults.ts';
 import { sessionOf } from './session-of.ts';
+import { sessionPreviews } from './session-previews.ts';
 
 /** Rows of one page of `sessions.list`. */
 const MAX_SESSIONS = 1_000;
 /** Sessions one connection may follow message by message. */
 const MAX_FOLLOWED = 256;
 
-export function sessionHandlers(agent: Agent, clock: Clock) {
+export function sessionHandlers(agent: Agent, clock: Clock, reads: ReadLane) {
   return {
     'sessions.list': (params: ParamsOf<typeof wire.sessionsList>, call) => {
       const limit = Math.min(params.limit ?? SESSIONS_LIMIT, MAX_SESSIONS);
@@ -26,16 +30,20 @@ export function sessionHandlers(agent: Agent, clock: Clock) {
         ...(params.search !== undefined && { search: params.search }),
         ...(params.label !== undefined && { label: params.label }),
       };
-      // No session begins another one here: all of them would be the wrong answer to who was begun by one.
-      const page = params.spawnedBy === undefined ? agent.sessions(query) : { total: 0, sessions: [] };
-      return sessionsListResult(call.protocol, {
-        page,
-        limit,
-        offset: params.offset ?? 0,
-        defaults: modelDefaults(agent),
-        now: clock.now(),
-        includeDerivedTitles: params.includeDerivedTitles ?? false,
-        includeLastMessage: params.includeLastMessage ?? false,
+      return reads.run(call.principal.id, async () => {
+        // No session begins another one here: all of them would be the wrong answer to who was begun by one.
+        const page = params.spawnedBy === undefined ? agent.sessions(query) : { total: 0, sessions: [] };
+        await turn();
+        const text = await sessionsListResult(call.protocol, {
+          page,
+          limit,
+          offset: params.offset ?? 0,
+          defaults: modelDefaults(agent),
+          now: clock.now(),
+          includeDerivedTitles: params.includeDerivedTitles ?? false,
+          includeLastMessage: params.includeLastMessage ?? false,
+        });
+        return new Prebuilt(text);
       });
     },
     'sessions.resolve': (params: ParamsOf<typeof wire.sessionsResolve>, call) => {
@@ -55,16 +63,11 @@ export function sessionHandlers(agent: Agent, clock: Clock) {
       if (key === undefined) return refuse('INVALID_REQUEST', `No session found: ${given[0]}`);
       return call.protocol === 3 ? { ok: true, key } : { ok: true, key, agentId: agentOfSessionKey(key) };
     },
-    'sessions.preview': (params: ParamsOf<typeof wire.sessionsPreview>, call) => {
-      const limit = params.limit ?? 12;
-      const inputs = params.keys.map((key) => {
-        const canonical = sessionOf(agent, key);
-        const known = isRefusal(canonical) ? undefined : agent.session(canonical);
-        // Twice the limit: entries that show nothing in a preview (tool results) must not use it up.
-        return { key, entries: known === undefined ? undefined : agent.transcript(known.key, { limit: limit * 2 }).entries };
-      });
-      return previewResult(call.protocol, inputs, limit, params.maxChars ?? 240, clock.now());
-    },
+    'sessions.preview': (params: ParamsOf<typeof wire.sessionsPreview>, call) =>
+      reads.run(call.principal.id, async () => {
+        const previews = await sessionPreviews(agent, call.protocol, params.keys, params.limit ?? 12, params.maxChars ?? 240);
+        return new Prebuilt(objectText({ ts: clock.now() }, { previews: `[${previews.join(',')}]` }, {}));
+      }),
     'sessions.reset': async (params: ParamsOf<typeof wire.sessionsReset>, call) => {
       const key = sessionOf(agent, params.key, params.agentId);
       if (isRefusal(key)) return key;

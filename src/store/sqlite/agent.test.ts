@@ -6,12 +6,16 @@ import type { NewEntry, NewRun } from '../../agent/ports.ts';
 import { AGENT_SCHEMA, createAgentStore } from './agent.ts';
 import { EVENT_LOG_STEP, eventLog } from './event-log.ts';
 import { openDatabase } from './open.ts';
+import { SESSION_LIST_STEP } from './session-list.ts';
+import { UNNAMED_SESSIONS_STEP } from './unnamed-sessions.ts';
 
 const USAGE = { input: 3, output: 2, cacheRead: 1, cacheWrite: 0, total: 5 };
 
 async function opened() {
   const dir = tempDir();
-  const result = await openDatabase(path.join(dir.path, 'db.sqlite'), { schemas: [EVENT_LOG_STEP, AGENT_SCHEMA] });
+  const result = await openDatabase(path.join(dir.path, 'db.sqlite'), {
+    schemas: [EVENT_LOG_STEP, AGENT_SCHEMA, SESSION_LIST_STEP, UNNAMED_SESSIONS_STEP],
+  });
   if (!result.ok) throw result.error;
   const db = result.value;
   const events = eventLog(db);

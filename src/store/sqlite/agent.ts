@@ -2,6 +2,10 @@ import type { RunError, TranscriptEntry, TranscriptMessage, TurnRequest, Usage }
 import type { Accepted, AgentStore, NewEntry, RunRecord, SessionRecord, StoredStatus, Written } from '../../agent/ports.ts';
 import type { Database, Tx } from './database.ts';
 import type { EventLog } from './event-log.ts';
+import { sessionList } from './session-list.ts';
+import { sessionTopic } from './session-topic.ts';
+import { transcriptReader } from './transcript.ts';
+import { unnamedSessions } from './unnamed-sessions.ts';
 
 /** Schema step of the resident agent. Once released it is never edited; a change is a further step. */
 export const AGENT_SCHEMA = `
@@ -73,8 +77,6 @@ CREATE TABLE IF NOT EXISTS run_journal (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const sessionTopic = (sessionId: string): string => `session:${sessionId}`;
-
 type Row = Readonly<Record<string, unknown>>;
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 const num = (value: unknown): number => (typeof value === 'number' ? value : 0);
@@ -127,17 +129,6 @@ function sessionOf(row: Row): SessionRecord {
   };
 }
 
-const entryOf = (row: Row): TranscriptEntry => ({
-  id: text(row.id),
-  seq: num(row.seq),
-  at: num(row.at),
-  message: parsed<TranscriptMessage>(row.message),
-  ...(row.run_id !== null && { runId: text(row.run_id) }),
-});
-
-/** `%` and `_` of a search text are themselves. */
-const like = (search: string): string => `%${search.replace(/[\\%_]/g, (char) => `\\${char}`)}%`;
-
 const FINISHED = { ok: 'done', error: 'failed', interrupted: 'failed', aborted: 'killed' } as const;
 
 /**
@@ -148,6 +139,10 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
   const one = (source: Pick<Tx, 'prepare'>, sql: string, ...args: (string | number | null)[]): Row | undefined =>
     source.prepare(sql).get(...args) as Row | undefined;
   const all = (sql: string, ...args: (string | number | null)[]): Row[] => db.prepare(sql).all(...args) as Row[];
+
+  const transcript = transcriptReader(db);
+  const list = sessionList(db, sessionOf);
+  const passing = unnamedSessions(db);
 
   const sessionRow = (source: Pick<Tx, 'prepare'>, key: string): Row | undefined =>
     one(source, 'SELECT * FROM sessions WHERE key = ?', key);
@@ -211,14 +206,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
       const row = runRow(db, runId);
       return row && runOf(row);
     },
-    runText(runId) {
-      const rows = all('SELECT message FROM transcript WHERE run_id = ? ORDER BY seq', runId);
-      return rows
-        .map((row) => parsed<TranscriptMessage>(row.message))
-        .map((message) => (message.role === 'assistant' ? visibleText(message.content) : ''))
-        .filter((part) => part !== '')
-        .join('\n\n');
-    },
+    runText: transcript.runText,
     unfinishedRuns() {
       return all(`SELECT ${RUN_COLUMNS}, request FROM runs WHERE status IN ('queued', 'running') ORDER BY rowid`).map((row) => ({
         run: runOf(row),
@@ -233,25 +221,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
       const row = sessionRow(db, key);
       return row && sessionOf(row);
     },
-    sessions({ limit = 100, offset = 0, agentId, label, search, activeSince }) {
-      const where: string[] = [];
-      const args: (string | number)[] = [];
-      const add = (sql: string, ...values: (string | number)[]): void => {
-        where.push(sql);
-        args.push(...values);
-      };
-      if (agentId !== undefined) add('agent_id = ?', agentId);
-      if (label !== undefined) add('label = ?', label);
-      if (activeSince !== undefined) add('updated_at >= ?', activeSince);
-      if (search !== undefined && search !== '') {
-        const pattern = like(search);
-        add("(key LIKE ? ESCAPE '\\' OR label LIKE ? ESCAPE '\\' OR title LIKE ? ESCAPE '\\')", pattern, pattern, pattern);
-      }
-      const clause = where.length > 0 ? ` WHERE ${where.join(' AND ')}` : '';
-      const total = num(all(`SELECT count(*) AS n FROM sessions${clause}`, ...args)[0]?.n);
-      const rows = all(`SELECT * FROM sessions${clause} ORDER BY updated_at DESC, key LIMIT ? OFFSET ?`, ...args, limit, offset);
-      return { total, sessions: rows.map(sessionOf) };
-    },
+    sessions: ({ limit = 100, offset = 0, ...query }) => list({ ...query, limit, offset }),
     keyOfSessionId(sessionId) {
       const row = one(db, 'SELECT key FROM session_ids WHERE session_id = ?', sessionId);
       return row && text(row.key);
@@ -260,22 +230,8 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
       const row = one(db, 'SELECT key FROM sessions WHERE label = ? ORDER BY updated_at DESC LIMIT 1', label);
       return row && text(row.key);
     },
-    entries(sessionId, { limit, offset = 0, beforeSeq }) {
-      const total = num(one(db, 'SELECT last_seq FROM session_ids WHERE session_id = ?', sessionId)?.last_seq);
-      // `seq` is dense: skipping the newest `offset` is a bound on it, never a scan.
-      const top = Math.min(beforeSeq === undefined ? total : beforeSeq - 1, total - offset);
-      const rows = all(
-        'SELECT seq, id, at, run_id, message FROM transcript WHERE session_id = ? AND seq <= ? ORDER BY seq DESC LIMIT ?',
-        sessionId,
-        top,
-        limit,
-      );
-      return { entries: rows.reverse().map(entryOf), total };
-    },
-    entriesOfRun: (sessionId, runId) =>
-      all('SELECT seq, id, at, run_id, message FROM transcript WHERE run_id = ? AND session_id = ? ORDER BY seq', runId, sessionId).map(
-        entryOf,
-      ),
+    entries: transcript.entries,
+    entriesOfRun: transcript.entriesOfRun,
 
     accept: (run) =>
       db.write((tx): Accepted => {
@@ -285,6 +241,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         const channel = request.origin.via === 'http' ? 'http' : 'webchat';
         const created = ensureSession(tx, request.sessionKey, run.agentId, run.newSessionId, at, channel);
         const { sessionId } = sessionIn(tx, request.sessionKey);
+        passing.taken(tx, request.sessionKey, created && request.isOneOff === true);
         tx.prepare(
           `INSERT INTO runs (run_id, session_key, session_id, agent_id, principal_id, status, accepted_at, digest, request)
            VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?)`,
@@ -380,6 +337,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
           end.contextUsed ?? null,
           sessionKey,
         );
+        passing.ended(tx, sessionKey, end.at);
         log.append(
           tx,
           sessionTopic(sessionId),
@@ -400,6 +358,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
       db.write((tx): SessionRecord => {
         if (ensureSession(tx, key, agentId, newSessionId, at, 'webchat')) return sessionIn(tx, key);
         const before = sessionIn(tx, key);
+        passing.taken(tx, key, false);
         log.append(tx, sessionTopic(before.sessionId), 'reset', JSON.stringify({ sessionKey: key, sessionId: newSessionId }), at);
         tx.prepare('INSERT INTO session_ids (session_id, key, created_at) VALUES (?, ?, ?)').run(newSessionId, key, at);
         tx.prepare(
@@ -412,12 +371,14 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
     setSessionModel: (key, agentId, newSessionId, model, at) =>
       db.write((tx): SessionRecord => {
         ensureSession(tx, key, agentId, newSessionId, at, 'webchat');
+        passing.taken(tx, key, false);
         tx.prepare('UPDATE sessions SET model = ?, updated_at = ? WHERE key = ?').run(model, at, key);
         return sessionIn(tx, key);
       }),
+    async sweepUnnamed(endedBefore) {
+      if (!passing.isDue(endedBefore)) return { gone: [], more: false };
+      const { gone, more } = await db.write((tx) => passing.sweep(tx, endedBefore));
+      return { gone: gone.map(sessionOf), more };
+    },
   };
-}
-
-function visibleText(content: readonly { readonly type: string; readonly text?: string }[]): string {
-  return content.map((part) => (part.type === 'text' ? (part.text ?? '') : '')).join('');
 }

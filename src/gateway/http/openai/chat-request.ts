@@ -69,6 +69,7 @@ export function chatRequest(value: unknown, context: ChatRequestContext): Result
     model: request.model || 'openclaw',
     turn: {
       sessionKey: session.value.key,
+      ...(session.value.isOneOff && { isOneOff: true }),
       ...talk.value,
       ...(backend.value === undefined ? {} : { model: backend.value }),
       ...(sampling === undefined ? {} : { sampling }),
