@@ -8,6 +8,7 @@ import type { Scope } from '../protocol/scopes.ts';
 import { type Context, lazyConfig } from './context.ts';
 import { faultError } from './errors.ts';
 import { printable } from './format/text.ts';
+import { pinned } from './own-gateway.ts';
 import { adminTarget, type ResolvedTarget, urlTarget } from './target.ts';
 
 export const DEFAULT_TIMEOUT_MS = 10_000;
@@ -116,11 +117,12 @@ async function open(
   const client = new GatewayClient({
     openSocket: env.doors.openSocket,
     clock: env.clock,
-    // A later attempt asks anew: a token may have been rotated, a tunnel moved.
-    target: () => {
-      const first = isAdmin ? target : resolved;
+    // A later attempt asks anew: a token may have been rotated, a tunnel moved. Every secret that leaves passes here.
+    target: async () => {
+      if (isAdmin) return target;
+      const first = resolved;
       resolved = undefined;
-      return first ?? urlTarget({ ...context, config: lazyConfig(paths, env.vars) });
+      return pinned(context, first ?? (await urlTarget({ ...context, config: lazyConfig(paths, env.vars) })));
     },
     hello: {
       client: {

@@ -8,6 +8,7 @@ import { oneLine } from './format/text.ts';
 import { age } from './format/values.ts';
 import { type Gateway, tryOpen } from './gateway.ts';
 import type { Messages } from './i18n.ts';
+import { ELSEWHERE, NOT_YOURS } from './own-gateway.ts';
 import { number, record, records, text, texts } from './read-json.ts';
 import { adminTarget, isPointed, type ResolvedTarget, urlTarget, usableConfig } from './target.ts';
 
@@ -237,6 +238,9 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       const { fault } = opened.error;
       // The owner is in already, by the admin socket. That this terminal holds no secret for the way by URL is no broken hop.
       const mayDoWithout = local !== undefined && /^AUTH_(TOKEN_MISSING|PASSWORD_MISSING|REQUIRED)$/.test(error.code);
+      // A stranger took the connection, which the hops before cannot tell.
+      if (fault.kind === 'unreachable' && (error.code === NOT_YOURS || error.code === ELSEWHERE))
+        return { hops: [{ id: 'websocket', ms: since(start), ...fail }] };
       // Nobody listens: that is the hop before. With `deep` it has been tried by itself.
       if (fault.kind === 'unreachable' && fault.httpStatus === undefined) {
         return {

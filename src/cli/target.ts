@@ -13,6 +13,8 @@ import { configMayPointElsewhere, dotenvMayPointElsewhere } from './points-elsew
 export interface ResolvedTarget {
   readonly endpoint: Endpoint;
   readonly credentials: Credentials;
+  /** Set where the credentials are for this state dir's own gateway, so that no stranger on its port may see them. */
+  readonly secret?: 'generated' | 'configured';
   /** A stored device token may follow a refused secret there: loopback, or a pinned certificate. */
   readonly trusted: boolean;
   /** For people: `admin socket`, `cli --url`, `env OPENCLAW_GATEWAY_URL`, `config gateway.remote.url`, `local loopback`. */
@@ -108,7 +110,7 @@ export async function urlTarget(context: Context): Promise<ResolvedTarget> {
     ownAddresses: () => env.doors.ownAddresses(),
   });
   if (!safe.ok) throw safe.error;
-  const credentials = await clientCredentials({ config, explicit, kind });
+  const { credentials, secret } = await clientCredentials({ config, explicit, kind });
   const pin = gateway.mode === 'remote' && kind !== 'cli' ? gateway.remote.tlsFingerprint : undefined;
   if (pin !== undefined && !safe.value.isSecure) {
     throw new UserError('PIN_NEEDS_TLS', `gateway.remote.tlsFingerprint pins a certificate, but ${safe.value.url} has none.`, {
@@ -120,6 +122,7 @@ export async function urlTarget(context: Context): Promise<ResolvedTarget> {
   return {
     endpoint: { door: 'ws', url: safe.value.url, ...(pin === undefined ? {} : { tlsFingerprint: pin }) },
     credentials,
+    ...(secret === undefined ? {} : { secret }),
     trusted: allowedAs === 'loopback' || allowedAs === 'own-address' || pin !== undefined,
     source,
     mode: kind === 'remote' || kind === 'cli' || kind === 'env' ? 'remote' : 'local',
