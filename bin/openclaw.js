@@ -120,6 +120,7 @@ function fail(what, fix) {
 // given as a flag shares the cache of the default one: it is a cache of this program's own files.
 function useCompileCache() {
   const env = process.env;
+  if (!/^[A-Za-z0-9_-]{0,32}$/.test(env.OPENCLAW_PROFILE || '')) return;
   const home = env.OPENCLAW_HOME || env.HOME || env.USERPROFILE;
   const state = env.OPENCLAW_STATE_DIR || (home && path.join(home, '.openclaw' + (env.OPENCLAW_PROFILE ? '-' + env.OPENCLAW_PROFILE : '')));
   if (!state || !path.isAbsolute(state)) return;
