@@ -5,8 +5,11 @@ import { EXIT } from './exit-codes.ts';
 import { oneLine, printable } from './format/text.ts';
 import type { Messages } from './i18n.ts';
 import { GatewayError } from './output.ts';
-import { ELSEWHERE, NOT_YOURS } from './own-gateway.ts';
 import type { ResolvedTarget } from './target.ts';
+
+/** Somebody else has the port of this machine's own gateway, which does not run, or listens on another. Each has its own way out. */
+export const NOT_YOURS = 'GATEWAY_NOT_YOURS';
+export const ELSEWHERE = 'GATEWAY_ELSEWHERE';
 
 /** The lines that say which gateway was meant and why that one. No secret stands in any of them. */
 export function targetDetails(target: ResolvedTarget): Record<string, string> {

@@ -8,7 +8,6 @@ import type { Scope } from '../protocol/scopes.ts';
 import { type Context, lazyConfig } from './context.ts';
 import { faultError } from './errors.ts';
 import { printable } from './format/text.ts';
-import { pinned } from './own-gateway.ts';
 import { adminTarget, type ResolvedTarget, urlTarget } from './target.ts';
 
 export const DEFAULT_TIMEOUT_MS = 10_000;
@@ -122,7 +121,8 @@ async function open(
       if (isAdmin) return target;
       const first = resolved;
       resolved = undefined;
-      return pinned(context, first ?? (await urlTarget({ ...context, config: lazyConfig(paths, env.vars) })));
+      const next = first ?? (await urlTarget({ ...context, config: lazyConfig(paths, env.vars) }));
+      return next.secret === undefined ? next : (await import('./own-gateway.ts')).pinned(context, next);
     },
     hello: {
       client: {

@@ -3,12 +3,11 @@ import { VERSION } from '../lib/build-info.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
 import { isRecord } from '../lib/json.ts';
 import type { Context } from './context.ts';
-import { attemptError, faultError } from './errors.ts';
-import { oneLine } from './format/text.ts';
+import { attemptError, ELSEWHERE, faultError, NOT_YOURS } from './errors.ts';
+import { oneLine, printable } from './format/text.ts';
 import { age } from './format/values.ts';
 import { type Gateway, tryOpen } from './gateway.ts';
 import type { Messages } from './i18n.ts';
-import { ELSEWHERE, NOT_YOURS } from './own-gateway.ts';
 import { number, record, records, text, texts } from './read-json.ts';
 import { adminTarget, isPointed, type ResolvedTarget, urlTarget, usableConfig } from './target.ts';
 
@@ -113,8 +112,13 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
   }
 
   function done(): Walk {
-    const order = hops.filter(({ state }) => state === 'fail');
-    return { hops, broken: order[0], target, answers };
+    // Here they become safe to print: what a gateway says of itself is part of some.
+    const safe = hops.map((hop) => ({
+      ...hop,
+      detail: printable(hop.detail),
+      ...(hop.fix === undefined ? {} : { fix: printable(hop.fix) }),
+    }));
+    return { hops: safe, broken: safe.find(({ state }) => state === 'fail'), target, answers };
   }
 
   async function viaSocket(admin: ResolvedTarget): Promise<void> {

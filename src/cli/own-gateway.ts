@@ -2,6 +2,7 @@ import { type RunningGateway, runningGateway } from '../config/running-gateway.t
 import { UserError } from '../lib/errors.ts';
 import type { Holder } from '../net/held-by.ts';
 import type { Context } from './context.ts';
+import { ELSEWHERE, NOT_YOURS } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { ResolvedTarget } from './target.ts';
 
@@ -16,10 +17,6 @@ export function holderFor(secret: 'generated' | 'configured', own: RunningGatewa
   if (secret === 'configured') return { uids: uid === undefined ? [] : [uid, 0] };
   return { uids: uid === undefined ? [] : [uid], pid: own?.pid ?? 0, ...(own?.port === undefined ? {} : { port: own.port }) };
 }
-
-/** The codes of `strangerAt`; each has its own way out. */
-export const NOT_YOURS = 'GATEWAY_NOT_YOURS';
-export const ELSEWHERE = 'GATEWAY_ELSEWHERE';
 
 /** Why the secret for this target must not be sent now, or undefined. The connection itself is looked at again: see `Endpoint.holder`. */
 export async function strangerAt(

@@ -56,8 +56,7 @@ export function isPointed(context: Context): boolean {
 export async function adminTarget(context: Context): Promise<ResolvedTarget | undefined> {
   const { paths } = context;
   if (isPointed(context)) return undefined;
-  const fs = process.getBuiltinModule('node:fs');
-  if (process.platform !== 'win32' && !fs.existsSync(paths.socketPath)) return undefined;
+  if (!isOwnSocket(paths.socketPath)) return undefined;
   const [file, dotenv] = [textOf(paths.configPath), textOf(paths.dotenvPath)];
   if (file === undefined || dotenv === undefined || configMayPointElsewhere(file) || dotenvMayPointElsewhere(dotenv)) {
     const config = await usableConfig(context);
@@ -71,6 +70,14 @@ export async function adminTarget(context: Context): Promise<ResolvedTarget | un
     mode: 'local',
     configPath: paths.configPath,
   };
+}
+
+/** A socket that this user or root made; for root, anybody's. What another user put there would hear what is said to our gateway. */
+function isOwnSocket(file: string): boolean {
+  if (process.platform === 'win32') return true;
+  const uid = process.getuid?.();
+  const stat = process.getBuiltinModule('node:fs').lstatSync(file, { throwIfNoEntry: false });
+  return stat !== undefined && (uid === 0 || stat.uid === uid || stat.uid === 0);
 }
 
 /** The text of a file, `''` where there is none, undefined where it cannot be read. */

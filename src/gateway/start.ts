@@ -20,6 +20,7 @@ import { configView } from '../config/redact.ts';
 import { prepareSocketPath } from '../config/socket-path.ts';
 import { watchConfig } from '../config/watch.ts';
 import { ensurePrivateDir } from '../files/private-files.ts';
+import { tightenEntries } from '../files/tighten.ts';
 import { BUILD_ID, VERSION } from '../lib/build-info.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
@@ -141,6 +142,7 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
   // From here on everything that was opened is closed again, in reverse, whatever happens.
   const closing: (() => unknown)[] = [() => lock.release()];
   try {
+    tightenEntries(paths.gatewayDir);
     if (await settings.makeToken()) out.info('made a token for this gateway: openclaw auth token --show prints it');
 
     // Log.

@@ -1,4 +1,5 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { newStateDir, productEnv, runCli, startTestGateway } from '../support/gateway.ts';
@@ -142,4 +143,27 @@ describe('CR-21 what the owner configured goes to the port that was configured, 
     expect(theirs.heard()).toContain('"by-hand"');
     expect(theirs.heard()).not.toContain(GENERATED);
   });
+});
+
+test.skipIf(!isRoot)(`CL-101 a socket that another user left in the place of the gateway's hears nothing${note}`, async () => {
+  using state = stateDir();
+  const ours = join(state.dir, 'gateway');
+  for (const each of [state.dir, ours, join(state.dir, 'openclaw.json'), join(ours, 'token')]) chownSync(each, OTHER, OTHER);
+  let heard = 0;
+  const server = createServer((socket) => {
+    heard++;
+    socket.destroy();
+  });
+  await new Promise<void>((resolve) => server.listen(join(ours, 'admin.sock'), resolve));
+  chmodSync(join(ours, 'admin.sock'), 0o666);
+  const wrap = ['setpriv', `--reuid=${OTHER}`, `--regid=${OTHER}`, '--clear-groups'];
+  chownSync(join(ours, 'admin.sock'), OTHER + 1, OTHER + 1);
+  for (const command of [['health'], ['status'], ['gateway', 'stop'], ['agent', '-m', 'my secret plans']]) {
+    expect((await runCli(command, { env: { ...state.env, OPENCLAW_GATEWAY_PORT: '1' }, wrap })).code).not.toBe(0);
+  }
+  expect(heard).toBe(0);
+  chownSync(join(ours, 'admin.sock'), OTHER, OTHER);
+  await runCli(['health'], { env: { ...state.env, OPENCLAW_GATEWAY_PORT: '1' }, wrap });
+  expect(heard).toBeGreaterThan(0);
+  server.close();
 });

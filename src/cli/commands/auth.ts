@@ -8,7 +8,6 @@ import { credentialQuestion } from '../credentials.ts';
 import { EXIT } from '../exit-codes.ts';
 import { pad, width } from '../format/text.ts';
 import type { Messages } from '../i18n.ts';
-import { strangerAt } from '../own-gateway.ts';
 import { explicitFlags, localUrl, usableConfig } from '../target.ts';
 
 /** `openclaw auth explain`: which source won on each side. Never a value, nor anything made of one. */
@@ -67,6 +66,7 @@ export const explain: Run = async (context) => {
     const secret = resolved?.ok === true ? secretKind(resolved.value) : undefined;
     if (secret === undefined) return undefined;
     const here = await localUrl(config).catch(() => undefined);
+    const { strangerAt } = await import('../own-gateway.ts');
     return here && strangerAt(context, { endpoint: { door: 'ws', url: here.url }, secret }, runningGateway(paths));
   }
 };
