@@ -9,8 +9,17 @@ const NEED = [24, 15];
 const ROOT = path.join(__dirname, '..');
 const ENTRY = path.join(ROOT, 'dist', 'cli.cjs');
 
+// All that this program makes is its owner's alone; what is meant for others is given to them by name.
+if (process.platform !== 'win32') process.umask(0o077);
+
 const args = process.argv.slice(2);
-if (servesGateway(args) && process.platform !== 'win32') keepRestartSignal();
+const SERVES = servesGateway(args);
+const STOPS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
+// Nothing is open yet: to stop is to leave. Once the gateway listens itself, it decides.
+if (SERVES && isNewEnough(process.versions.node)) {
+  for (const signal of STOPS) process.on(signal, () => process.listenerCount(signal) === 1 && process.exit(0));
+}
+if (SERVES && process.platform !== 'win32') keepRestartSignal();
 if (isNewEnough(process.versions.node)) start();
 else runUnder(pinnedNode());
 
@@ -65,19 +74,32 @@ function pinnedNode() {
 // An old Node cannot replace itself, so it stays as a parent that passes signals down and the exit code up.
 function runUnder(node) {
   if (node === undefined) needNode();
-  const child = require('child_process').spawn(node, [__filename].concat(args), { stdio: 'inherit' });
   // Ctrl-C and a closing terminal reach the whole foreground group by themselves; passing them on would deliver them twice.
   const fromTerminal = require('tty').isatty(0) ? ['SIGINT', 'SIGQUIT', 'SIGHUP'] : [];
+  const passed = [];
+  let child;
   ['SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'].forEach((signal) => {
     if (process.platform === 'win32' && signal !== 'SIGINT' && signal !== 'SIGTERM') return;
-    process.on(signal, () => fromTerminal.indexOf(signal) === -1 && child.kill(signal));
+    process.on(signal, () => {
+      passed.push(signal);
+      if (child !== undefined && fromTerminal.indexOf(signal) === -1) child.kill(signal);
+    });
   });
-  child.on('error', (error) => needNode(node + ' does not start: ' + error.message));
-  child.on('exit', (code, signal) => {
-    if (signal === null) process.exit(code);
-    process.removeAllListeners(signal);
-    process.kill(process.pid, signal);
-  });
+  const run = () => {
+    child = require('child_process').spawn(node, [__filename].concat(args), { stdio: 'inherit' });
+    child.on('error', (error) => needNode(node + ' does not start: ' + error.message));
+    child.on('exit', (code, signal) => {
+      if (signal === null) process.exit(code);
+      // It died of what was passed down before it could listen, so nothing was open: a stop is done, a restart is a fresh start.
+      if (SERVES && passed.indexOf(signal) !== -1) {
+        if (passed.some((each) => STOPS.indexOf(each) !== -1)) process.exit(0);
+        if (signal === 'SIGUSR1') return run();
+      }
+      process.removeAllListeners(signal);
+      process.kill(process.pid, signal);
+    });
+  };
+  run();
 }
 
 function needNode(why) {
@@ -98,6 +120,7 @@ function fail(what, fix) {
 // given as a flag shares the cache of the default one: it is a cache of this program's own files.
 function useCompileCache() {
   const env = process.env;
+  if (!/^[A-Za-z0-9_-]{0,32}$/.test(env.OPENCLAW_PROFILE || '')) return;
   const home = env.OPENCLAW_HOME || env.HOME || env.USERPROFILE;
   const state = env.OPENCLAW_STATE_DIR || (home && path.join(home, '.openclaw' + (env.OPENCLAW_PROFILE ? '-' + env.OPENCLAW_PROFILE : '')));
   if (!state || !path.isAbsolute(state)) return;

@@ -117,8 +117,9 @@ const RESERVED: readonly { of: RegExp; for: readonly string[]; because: string }
     for: ['process'],
     because: 'a child gets argv, a deadline and an allow-listed environment, which process/ sees to',
   },
-  // config/lock keeps no data in it: SQLite's file lock is the only one in Node that dies with its process.
-  { of: /^(node:)?sqlite$/, for: ['store', 'config/lock'], because: 'one writer of the state dir' },
+  // config/lock keeps no data in it: SQLite's file lock is the only one in Node that dies with its process. config/running-gateway looks at
+  // the instance lock, for clients, who may not open the store.
+  { of: /^(node:)?sqlite$/, for: ['store', 'config/lock', 'config/running-gateway'], because: 'one writer of the state dir' },
   { of: /^@ai-sdk\//, for: ['agent'], because: 'models are reached through the agent only' },
   { of: /^zod(?!\/mini$)/, for: [], because: 'zod/mini is 8 MiB lighter and does the same' },
   {

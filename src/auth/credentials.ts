@@ -1,5 +1,5 @@
 import { err, ok, type Result } from '../lib/result.ts';
-import type { SecretValue } from '../lib/secret-value.ts';
+import { GENERATED_TOKEN, type SecretValue } from '../lib/secret-value.ts';
 
 /**
  * THE resolver: which shared secret a side uses. Every client and the server ask here and nowhere else, so no two commands disagree.
@@ -46,6 +46,15 @@ export interface ResolvedCredentials {
   readonly isExplicit: boolean;
 }
 
+/**
+ * Whose the secret is that would be shown. `generated`: this state dir's own gateway alone may see it. `configured`: the owner said it is for
+ * the port of this machine. Undefined: there is none, or it was given by hand, for whatever it is pointed at.
+ */
+export function secretKind({ token, password, isExplicit }: ResolvedCredentials): 'generated' | 'configured' | undefined {
+  if (isExplicit || (token === undefined && password === undefined)) return undefined;
+  return token?.source === GENERATED_TOKEN ? 'generated' : 'configured';
+}
+
 export interface CredentialRefusal {
   readonly code: 'GATEWAY_SECRET_REF_UNAVAILABLE' | 'URL_OVERRIDE_NEEDS_CREDENTIALS';
   readonly message: string;
@@ -71,7 +80,7 @@ const REMOTE = {
   token: { name: 'gateway.remote.token', of: (s) => s.config.remoteToken },
   password: { name: 'gateway.remote.password', of: (s) => s.config.remotePassword },
 } as const satisfies Record<Field, Slot>;
-const GENERATED: Slot = { name: 'the generated token', of: (s) => s.generatedToken };
+const GENERATED: Slot = { name: GENERATED_TOKEN, of: (s) => s.generatedToken };
 
 /** The orders. That a remote password is looked for in the environment first, and a remote token in the config, is deliberate. */
 const ORDER: Readonly<Record<CredentialRole, Readonly<Record<Field, readonly Slot[]>>>> = {

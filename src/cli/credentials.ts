@@ -1,4 +1,4 @@
-import { type CredentialQuestion, resolveCredentials } from '../auth/credentials.ts';
+import { type CredentialQuestion, resolveCredentials, secretKind } from '../auth/credentials.ts';
 import type { Credentials } from '../client/credentials.ts';
 import { credentialInputs } from '../config/credential-inputs.ts';
 import type { ConfigSnapshot } from '../config/load.ts';
@@ -33,8 +33,14 @@ export async function credentialQuestion({ config, explicit, kind }: Asked): Pro
   };
 }
 
+export interface Shown {
+  readonly credentials: Credentials;
+  /** Set where it is for this state dir's own gateway: see `own-gateway.ts`. */
+  readonly secret?: 'generated' | 'configured';
+}
+
 /** What to show to that gateway. Throws the resolver's refusal, before any connection. */
-export async function clientCredentials(asked: Asked): Promise<Credentials> {
+export async function clientCredentials(asked: Asked): Promise<Shown> {
   const resolved = resolveCredentials(await credentialQuestion(asked));
   if (!resolved.ok) {
     const { code, message, fix, path } = resolved.error;
@@ -45,9 +51,13 @@ export async function clientCredentials(asked: Asked): Promise<Credentials> {
     });
   }
   const { token, password, isExplicit } = resolved.value;
+  const secret = asked.kind === 'local' ? secretKind(resolved.value) : undefined;
   return {
-    ...(token === undefined ? {} : { token: token.value }),
-    ...(password === undefined ? {} : { password: password.value }),
-    ...(isExplicit ? { explicit: true } : {}),
+    credentials: {
+      ...(token === undefined ? {} : { token: token.value }),
+      ...(password === undefined ? {} : { password: password.value }),
+      ...(isExplicit ? { explicit: true } : {}),
+    },
+    ...(secret === undefined ? {} : { secret }),
   };
 }

@@ -1,6 +1,7 @@
 import type { OpenSocket } from '../client/socket.ts';
 import type { Env } from '../config/env.ts';
 import type { Cancel, Clock } from '../lib/clock.ts';
+import type { Holder, Verdict } from '../net/held-by.ts';
 
 /** Where a command writes. */
 export interface Writer {
@@ -33,6 +34,8 @@ export interface Doors {
   httpGet(url: string, timeoutMs: number): Promise<HttpAnswer>;
   /** Opens a TCP connection and closes it. Rejects with the system's error. */
   tcp(host: string, port: number, timeoutMs: number): Promise<void>;
+  /** Who listens there on this machine, against who should, and who it is instead where that is known. Never rejects. */
+  listener(host: string, port: number, wanted: Holder): Promise<{ readonly verdict: Verdict; readonly who?: string }>;
   /** Addresses of this host, for the rule on plaintext. */
   ownAddresses(): readonly string[];
 }

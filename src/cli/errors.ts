@@ -1,10 +1,15 @@
 import { type Fault, faultText, refusalCode } from '../client/fault.ts';
+import { NOT_THE_HOLDER } from '../client/socket.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
 import { EXIT } from './exit-codes.ts';
 import { oneLine, printable } from './format/text.ts';
 import type { Messages } from './i18n.ts';
 import { GatewayError } from './output.ts';
 import type { ResolvedTarget } from './target.ts';
+
+/** Somebody else has the port of this machine's own gateway, which does not run, or listens on another. Each has its own way out. */
+export const NOT_YOURS = 'GATEWAY_NOT_YOURS';
+export const ELSEWHERE = 'GATEWAY_ELSEWHERE';
 
 /** The lines that say which gateway was meant and why that one. No secret stands in any of them. */
 export function targetDetails(target: ResolvedTarget): Record<string, string> {
@@ -23,6 +28,7 @@ export function faultError(fault: Fault, target: ResolvedTarget, t: Messages): U
   if (code !== undefined && fault.kind === 'refused') return refusal(code, fault, target, t);
   switch (fault.kind) {
     case 'unreachable':
+      if (isStranger(fault.errno)) return stranger(fault, target, t);
       return new GatewayError('GATEWAY_UNREACHABLE', t.noGateway(unreachableText(fault, target, t)), {
         fix: unreachableFix(fault, target, t),
         exitCode: EXIT.unreachable,
@@ -112,6 +118,21 @@ function unreachableText(fault: Extract<Fault, { kind: 'unreachable' }>, target:
       if (isForeign(errno)) return t.faultForeign(place);
       return isCertificate(errno) ? t.faultCertificate(hostOf(target), oneLine(message, 160)) : oneLine(message, 300);
   }
+}
+
+const isStranger = (errno: string | undefined): boolean => errno === NOT_YOURS || errno === ELSEWHERE || errno === NOT_THE_HOLDER;
+
+/** Somebody else has the port of this machine's own gateway. Nothing was shown to them. */
+function stranger({ errno, message }: Extract<Fault, { kind: 'unreachable' }>, target: ResolvedTarget, t: Messages): UserError {
+  return new GatewayError(
+    errno === ELSEWHERE ? ELSEWHERE : NOT_YOURS,
+    errno === NOT_THE_HOLDER ? t.peerNotYours(placeOf(target)) : message,
+    {
+      fix: errno === ELSEWHERE ? t.fixElsewhere : errno === NOT_THE_HOLDER ? 'openclaw gateway status' : t.fixNotYours,
+      exitCode: EXIT.unreachable,
+      details: targetDetails(target),
+    },
+  );
 }
 
 /** An answer that is no HTTP. */

@@ -116,11 +116,13 @@ async function open(
   const client = new GatewayClient({
     openSocket: env.doors.openSocket,
     clock: env.clock,
-    // A later attempt asks anew: a token may have been rotated, a tunnel moved.
-    target: () => {
-      const first = isAdmin ? target : resolved;
+    // A later attempt asks anew: a token may have been rotated, a tunnel moved. Every secret that leaves passes here.
+    target: async () => {
+      if (isAdmin) return target;
+      const first = resolved;
       resolved = undefined;
-      return first ?? urlTarget({ ...context, config: lazyConfig(paths, env.vars) });
+      const next = first ?? (await urlTarget({ ...context, config: lazyConfig(paths, env.vars) }));
+      return next.secret === undefined ? next : (await import('./own-gateway.ts')).pinned(context, next);
     },
     hello: {
       client: {

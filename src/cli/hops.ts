@@ -3,8 +3,8 @@ import { VERSION } from '../lib/build-info.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
 import { isRecord } from '../lib/json.ts';
 import type { Context } from './context.ts';
-import { attemptError, faultError } from './errors.ts';
-import { oneLine } from './format/text.ts';
+import { attemptError, ELSEWHERE, faultError, NOT_YOURS } from './errors.ts';
+import { oneLine, printable } from './format/text.ts';
 import { age } from './format/values.ts';
 import { type Gateway, tryOpen } from './gateway.ts';
 import type { Messages } from './i18n.ts';
@@ -112,8 +112,13 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
   }
 
   function done(): Walk {
-    const order = hops.filter(({ state }) => state === 'fail');
-    return { hops, broken: order[0], target, answers };
+    // Here they become safe to print: what a gateway says of itself is part of some.
+    const safe = hops.map((hop) => ({
+      ...hop,
+      detail: printable(hop.detail),
+      ...(hop.fix === undefined ? {} : { fix: printable(hop.fix) }),
+    }));
+    return { hops: safe, broken: safe.find(({ state }) => state === 'fail'), target, answers };
   }
 
   async function viaSocket(admin: ResolvedTarget): Promise<void> {
@@ -237,6 +242,9 @@ export async function walk(context: Context, options: { readonly deep: boolean; 
       const { fault } = opened.error;
       // The owner is in already, by the admin socket. That this terminal holds no secret for the way by URL is no broken hop.
       const mayDoWithout = local !== undefined && /^AUTH_(TOKEN_MISSING|PASSWORD_MISSING|REQUIRED)$/.test(error.code);
+      // A stranger took the connection, which the hops before cannot tell.
+      if (fault.kind === 'unreachable' && (error.code === NOT_YOURS || error.code === ELSEWHERE))
+        return { hops: [{ id: 'websocket', ms: since(start), ...fail }] };
       // Nobody listens: that is the hop before. With `deep` it has been tried by itself.
       if (fault.kind === 'unreachable' && fault.httpStatus === undefined) {
         return {

@@ -61,6 +61,9 @@ export const zh: Messages = {
   faultNoTls: (place) => `${place} 不使用 TLS`,
   faultCertificate: (host, why) => `${host} 的证书不受信任：${why}`,
   faultForeign: (place) => `${place} 不是网关：它不使用 HTTP`,
+  notYours: (port, who, own) =>
+    `端口 ${port} 属于另一个网关${who === undefined ? '' : `：${who}`}；您的网关${own === undefined ? '没有运行' : own === port ? '不是在那里应答的那个' : `在端口 ${own} 上监听`}：没有发送它的凭据`,
+  peerNotYours: (place) => `在 ${place} 应答的不是您的网关：没有发送它的凭据`,
   faultHttp: (place, status) => `${place} 返回了 HTTP ${status}，没有建立 WebSocket`,
   faultRestarting: '网关正在重启',
   faultRevoked: '此设备已被移除，或者它的令牌已更换',
@@ -87,6 +90,9 @@ export const zh: Messages = {
   noteBusy: '网关繁忙或卡住；--timeout 30000 可以等得更久',
   noteOlder: '请更新较旧的一方',
   fixForeignPort: (port) => `端口 ${port} 被其他程序占用；换一个空闲的：ssh -N -L 28789:127.0.0.1:18789 user@host`,
+  fixNotYours:
+    'openclaw gateway run --port 0   (使用空闲端口；要连接另一个网关，请设置 OPENCLAW_GATEWAY_URL 和它的 OPENCLAW_GATEWAY_TOKEN)',
+  fixElsewhere: 'unset OPENCLAW_GATEWAY_PORT',
   fixCheckUrl: '请检查 URL',
   fixUnknownHost: (host) => `在网关所在的机器上，把 "https://${host}" 加入 gateway.controlUi.allowedOrigins`,
   fixProxy: '请检查 URL；途中的代理必须放行 WebSocket 升级',

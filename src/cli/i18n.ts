@@ -62,6 +62,9 @@ export const en = {
   faultNoTls: (place: string) => `${place} does not speak TLS`,
   faultCertificate: (host: string, why: string) => `the certificate of ${host} is not trusted: ${why}`,
   faultForeign: (place: string) => `${place} is no gateway: it does not speak HTTP`,
+  notYours: (port: number, who: string | undefined, own: number | undefined) =>
+    `${port} belongs to another gateway${who === undefined ? '' : `: ${who}`}; yours ${own === undefined ? 'is not running' : own === port ? 'is not the one that answers there' : `listens on ${own}`}: its secret was not sent`,
+  peerNotYours: (place: string) => `what answers on ${place} is not your gateway: its secret was not sent`,
   faultHttp: (place: string, status: number) => `${place} answered HTTP ${status} instead of opening a WebSocket`,
   faultRestarting: 'the gateway restarts',
   faultRevoked: 'this device was removed, or its token was replaced',
@@ -89,6 +92,9 @@ export const en = {
   noteBusy: 'the gateway is busy or stuck; --timeout 30000 waits longer',
   noteOlder: 'update the older side',
   fixForeignPort: (port: string) => `Another program holds port ${port}; take a free one: ssh -N -L 28789:127.0.0.1:18789 user@host`,
+  fixNotYours:
+    'openclaw gateway run --port 0   (takes a free port; for the other one set OPENCLAW_GATEWAY_URL and its OPENCLAW_GATEWAY_TOKEN)',
+  fixElsewhere: 'unset OPENCLAW_GATEWAY_PORT',
   fixCheckUrl: 'Check the URL',
   fixUnknownHost: (host: string) => `On the gateway's machine, add "https://${host}" to gateway.controlUi.allowedOrigins`,
   fixProxy: 'Check the URL; a proxy on the way must pass WebSocket upgrades',

@@ -12,6 +12,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 const env = processCliEnv();
 void run(process.argv.slice(2), env).then((code) => {
   process.exitCode = code;
+  // Node's own way out takes the signal handlers down first: for some milliseconds a signal would end a gateway raw after all.
+  if (process.listenerCount('SIGTERM') > 0) process.once('beforeExit', () => process.exit());
   // E.g. a tool of the agent that does not let go. It must not keep a gateway that has ended.
   setTimeout(() => process.exit(), LEAVE_MS).unref();
 });

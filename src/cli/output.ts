@@ -2,7 +2,7 @@ import { UserError } from '../lib/errors.ts';
 import type { CliEnv } from './env.ts';
 import { forProfile, splitFix } from './format/fix.ts';
 import { type Paint, paintFor } from './format/paint.ts';
-import { width } from './format/text.ts';
+import { printable, safeJson, width } from './format/text.ts';
 import type { Messages } from './i18n.ts';
 
 /**
@@ -57,12 +57,12 @@ export class Output {
 
   /** The result with `--json`; nothing without. */
   result(value: Readonly<Record<string, unknown>>): void {
-    if (this.json) this.#env.stdout.write(`${JSON.stringify(Object.assign({ ok: true }, value, { ok: true }))}\n`);
+    if (this.json) this.#env.stdout.write(`${safeJson(Object.assign({ ok: true }, value, { ok: true }))}\n`);
   }
 
   /** A result that is itself bad news (a status that found a broken hop): printed as `{ok:false,…}`. */
   badResult(value: Readonly<Record<string, unknown>>): void {
-    if (this.json) this.#env.stdout.write(`${JSON.stringify(Object.assign({ ok: false }, value, { ok: false }))}\n`);
+    if (this.json) this.#env.stdout.write(`${safeJson(Object.assign({ ok: false }, value, { ok: false }))}\n`);
   }
 
   /** Exactly this text on stdout, `--json` or not: for values that are their own format. */
@@ -72,8 +72,10 @@ export class Output {
 
   /** The end of a command that failed: what, why, and one fix. */
   failure(error: UserError): void {
-    const { code, message, path } = error;
-    const fix = error.fix === undefined ? undefined : this.fix(error.fix);
+    const { code, path } = error;
+    // The last door before the terminal: parts of both may have come from a gateway, a file or a name.
+    const message = printable(error.message);
+    const fix = error.fix === undefined ? undefined : this.fix(printable(error.fix));
     const details = error instanceof GatewayError ? error.details : undefined;
     if (this.json) {
       const body = {
@@ -83,13 +85,13 @@ export class Output {
         ...(path === undefined ? {} : { path }),
         ...(details === undefined ? {} : { details }),
       };
-      this.#env.stdout.write(`${JSON.stringify({ ok: false, error: body })}\n`);
+      this.#env.stdout.write(`${safeJson({ ok: false, error: body })}\n`);
       return;
     }
     const codeText = details === undefined || code.startsWith('GATEWAY_') ? '' : ` ${this.paint.dim(`(${code})`)}`;
     this.note(`${lead(this.paint.red(this.text.error), this.text.error)}${message}${codeText}`);
     for (const [name, value] of Object.entries(details ?? {}))
-      this.note(`  ${this.paint.dim(`${this.text.details[name] ?? name}:`)} ${value}`);
+      this.note(`  ${this.paint.dim(`${this.text.details[name] ?? name}:`)} ${printable(value)}`);
     if (fix !== undefined) this.note(this.todo(this.text.fix, fix, '  '));
   }
 

@@ -22,6 +22,13 @@ export function processCliEnv(): CliEnv {
       },
       httpGet,
       tcp,
+      async listener(host, port, wanted) {
+        const verdict = await (await import('../net/held-by.ts')).listenerIs(host, port, wanted);
+        if (verdict !== 'wrong') return { verdict };
+        const { describeHolder, portHolder } = await import('../net/port-holder.ts');
+        const holder = await portHolder(host, port);
+        return holder === undefined ? { verdict } : { verdict, who: describeHolder(holder) };
+      },
       ownAddresses: () =>
         Object.values(process.getBuiltinModule('node:os').networkInterfaces()).flatMap((list) =>
           (list ?? []).map(({ address }) => address),

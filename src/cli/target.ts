@@ -16,6 +16,8 @@ export interface ResolvedTarget {
   /** The endpoint for people and for `--json`: a socket's path, or the URL without user, query and fragment. */
   readonly shown: string;
   readonly credentials: Credentials;
+  /** Set where the credentials are for this state dir's own gateway, so that no stranger on its port may see them. */
+  readonly secret?: 'generated' | 'configured';
   /** A stored device token may follow a refused secret there: loopback, or a pinned certificate. */
   readonly trusted: boolean;
   /** For people: `admin socket`, `cli --url`, `env OPENCLAW_GATEWAY_URL`, `config gateway.remote.url`, `local loopback`. */
@@ -57,8 +59,7 @@ export function isPointed(context: Context): boolean {
 export async function adminTarget(context: Context): Promise<ResolvedTarget | undefined> {
   const { paths } = context;
   if (isPointed(context)) return undefined;
-  const fs = process.getBuiltinModule('node:fs');
-  if (process.platform !== 'win32' && !fs.existsSync(paths.socketPath)) return undefined;
+  if (!isOwnSocket(paths.socketPath)) return undefined;
   const [file, dotenv] = [textOf(paths.configPath), textOf(paths.dotenvPath)];
   if (file === undefined || dotenv === undefined || configMayPointElsewhere(file) || dotenvMayPointElsewhere(dotenv)) {
     const config = await usableConfig(context);
@@ -73,6 +74,14 @@ export async function adminTarget(context: Context): Promise<ResolvedTarget | un
     mode: 'local',
     configPath: paths.configPath,
   };
+}
+
+/** A socket that this user or root made; for root, anybody's. What another user put there would hear what is said to our gateway. */
+function isOwnSocket(file: string): boolean {
+  if (process.platform === 'win32') return true;
+  const uid = process.getuid?.();
+  const stat = process.getBuiltinModule('node:fs').lstatSync(file, { throwIfNoEntry: false });
+  return stat !== undefined && (uid === 0 || stat.uid === uid || stat.uid === 0);
 }
 
 /** The text of a file, `''` where there is none, undefined where it cannot be read. */
@@ -112,7 +121,7 @@ export async function urlTarget(context: Context): Promise<ResolvedTarget> {
     ownAddresses: () => env.doors.ownAddresses(),
   });
   if (!safe.ok) throw safe.error;
-  const credentials = await clientCredentials({ config, explicit, kind });
+  const { credentials, secret } = await clientCredentials({ config, explicit, kind });
   const pin = gateway.mode === 'remote' && kind !== 'cli' ? gateway.remote.tlsFingerprint : undefined;
   if (pin !== undefined && !safe.value.isSecure) {
     throw new UserError('PIN_NEEDS_TLS', `gateway.remote.tlsFingerprint pins a certificate, but ${shownUrl(safe.value.url)} has none.`, {
@@ -125,6 +134,7 @@ export async function urlTarget(context: Context): Promise<ResolvedTarget> {
     endpoint: { door: 'ws', url: safe.value.url, ...(pin === undefined ? {} : { tlsFingerprint: pin }) },
     shown: shownUrl(safe.value.url),
     credentials,
+    ...(secret === undefined ? {} : { secret }),
     trusted: allowedAs === 'loopback' || allowedAs === 'own-address' || pin !== undefined,
     source,
     mode: kind === 'remote' || kind === 'cli' || kind === 'env' ? 'remote' : 'local',

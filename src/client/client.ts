@@ -177,7 +177,9 @@ export class GatewayClient {
     try {
       target = await this.#options.target();
     } catch (thrown) {
-      return err({ kind: 'unreachable', message: thrown instanceof Error ? thrown.message : 'no address' });
+      const message = thrown instanceof Error ? thrown.message : 'no address';
+      const errno = thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? { errno: thrown.code } : {};
+      return err({ kind: 'unreachable', message, ...errno });
     }
     const key = target.endpoint.url;
     // A device token is worth nothing without its key's proof.

@@ -38,6 +38,18 @@ export interface Endpoint {
   readonly url: string;
   /** Pin of the certificate, SHA-256 of the leaf in hex; needs wss. */
   readonly tlsFingerprint?: string;
+  /** Pin of the process at the other end, on this machine; compared before `connect`, and with it any secret, leaves. */
+  readonly holder?: Holder;
+}
+
+/** `errno` of a connection whose other end is not held by whom it has to be. */
+export const NOT_THE_HOLDER = 'NOT_THE_HOLDER';
+
+/** As `net/held-by` takes it. */
+export interface Holder {
+  readonly pid?: number;
+  readonly uids: readonly number[];
+  readonly port?: number;
 }
 
 export type OpenSocket = (endpoint: Endpoint, events: SocketEvents) => Socket;

@@ -1,5 +1,5 @@
 import { createFileAtomic, ensurePrivateDir } from '../files/private-files.ts';
-import type { SecretValue } from '../lib/secret-value.ts';
+import { GENERATED_TOKEN, type SecretValue } from '../lib/secret-value.ts';
 import { crypto, fs } from './builtins.ts';
 import type { Paths } from './paths.ts';
 import { readSecretFile, UNSET } from './secrets.ts';
@@ -18,12 +18,12 @@ export const newToken = (): string => `ocg_${crypto().randomBytes(32).toString('
 export async function readGeneratedToken(paths: Pick<Paths, 'tokenPath'>): Promise<SecretValue> {
   // Asked first: on most machines of clients there is none.
   if (!fs.existsSync(paths.tokenPath)) return UNSET;
-  const unresolved = (reason: string): SecretValue => ({ state: 'unresolved', path: 'the generated token', reason });
+  const unresolved = (reason: string): SecretValue => ({ state: 'unresolved', path: GENERATED_TOKEN, reason });
   const text = await readSecretFile(paths.tokenPath, MAX_TOKEN_BYTES);
   if (!text.ok) return unresolved(text.error);
   const value = text.value.trim();
   if (!TOKEN.test(value)) return unresolved(`${paths.tokenPath} does not hold one: remove it, and the next start makes a new one`);
-  return { state: 'value', value, source: 'the generated token' };
+  return { state: 'value', value, source: GENERATED_TOKEN };
 }
 
 /**

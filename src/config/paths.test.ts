@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ensurePrivateDir } from '../files/private-files.ts';
@@ -101,6 +101,38 @@ describe('resolvePaths', () => {
       '~user/x',
       '/a/~',
     ]);
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('CF-55 places in the working directory', () => {
+  test.each(['', ' ', '\t', undefined])('a HOME of %j counts as none: the system’s list of users says where it is', (HOME) => {
+    const result = resolvePaths({ HOME });
+    expect(result.ok && result.value.home).toBe(userInfo().homedir);
+  });
+
+  test.each<[string, Env]>([
+    ...['.', '..', 'home', './home', 'C:\\Users\\me', 'C:/Users/me', '\\\\server\\share', '~', '~/x', '%USERPROFILE%'].map(
+      (HOME): [string, Env] => ['HOME', { HOME }],
+    ),
+    ['USERPROFILE', { HOME: ' ', USERPROFILE: 'C:\\Users\\me' }],
+    ['HOME', { HOME: 'here', OPENCLAW_HOME: '~/x' }],
+    ...['OPENCLAW_HOME', 'OPENCLAW_STATE_DIR', 'OPENCLAW_CONFIG_PATH'].flatMap((name) =>
+      ['.', 'x', '../x', './x/y.json', 'C:\\x', 'D:/x', '\\\\s\\x', '~\\x', '~other/x', 'file:///x', '$HOME/x'].map(
+        (value): [string, Env] => [name, { HOME: '/home/me', [name]: value }],
+      ),
+    ),
+  ])('%s: %j is refused by name', (name, env) => {
+    const result = resolvePaths(env);
+    expect(result.ok ? result.value : result.error).toMatchObject({
+      code: 'PATH_NOT_ABSOLUTE',
+      path: name,
+      message: expect.stringContaining(`${name} is `),
+    });
+  });
+
+  test('a variable that another one or a flag makes of no account is not judged', () => {
+    expect(resolvePaths({ HOME: 'relative', OPENCLAW_HOME: '/h' }).ok).toBe(true);
+    expect(resolvePaths({ HOME: '/h', OPENCLAW_STATE_DIR: 'x', OPENCLAW_CONFIG_PATH: 'y' }, { profile: 'work' }).ok).toBe(true);
   });
 });
 

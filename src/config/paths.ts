@@ -44,19 +44,49 @@ const PROFILE = /^[A-Za-z0-9_-]{1,32}$/;
 const LEGACY_DIRS = ['.clawdbot', '.moldbot', '.moltbot'];
 const LEGACY_FILES = ['clawdbot.json', 'moldbot.json', 'moltbot.json'];
 
-/**
- * The home directory: `OPENCLAW_HOME`, `HOME`, `USERPROFILE`, then what the system says.
- * A relative value is resolved against the working directory, as the shell would.
- */
-export function homeDir(env: Env): string {
+const isWindows = process.platform === 'win32';
+const AT_HOME = isWindows ? /^~(?=$|[/\\])/ : /^~(?=$|\/)/;
+
+/** The home directory: `OPENCLAW_HOME`, `HOME`, `USERPROFILE`, then the system's own list of users. */
+function homeDir(env: Env): Result<string, UserError> {
   const own = envText(env, 'OPENCLAW_HOME');
-  const system = envText(env, 'HOME') ?? envText(env, 'USERPROFILE') ?? os.homedir();
-  return path.resolve(own === undefined ? system : expandHome(own, system));
+  if (own !== undefined && !AT_HOME.test(own)) return wholePath('OPENCLAW_HOME', own);
+  const name = ['HOME', 'USERPROFILE'].find((each) => envText(env, each) !== undefined);
+  const system = name === undefined ? listedHome() : wholePath(name, envText(env, name) ?? '');
+  return system.ok && own !== undefined ? ok(path.resolve(expandHome(own, system.value))) : system;
+}
+
+/** Not `os.homedir()`, which gives back a `HOME` that is empty: the working directory. */
+function listedHome(): Result<string, UserError> {
+  try {
+    return wholePath('HOME', os.userInfo().homedir);
+  } catch {
+    return err(
+      new UserError('HOME_MISSING', 'HOME is not set, and the system lists no home directory for this user.', {
+        fix: 'export HOME=/home/you   (an existing directory of this user; or name the state dir: OPENCLAW_STATE_DIR)',
+        path: 'HOME',
+      }),
+    );
+  }
+}
+
+/** Whole on this system: `C:\x` elsewhere than on Windows, `/x` there, and anything relative would lie in the working directory. */
+const isWhole = (value: string): boolean => (isWindows ? /^([A-Za-z]:[/\\]|[/\\]{2})/.test(value) : path.isAbsolute(value));
+
+function wholePath(name: string, value: string): Result<string, UserError> {
+  if (isWhole(value)) return ok(path.resolve(value));
+  return err(
+    new UserError('PATH_NOT_ABSOLUTE', `${name} is ${JSON.stringify(value.slice(0, 200))}, which is no absolute path on this system.`, {
+      fix:
+        name === 'HOME' ? 'export HOME=/home/you   (an existing directory of this user)' : `unset ${name}   (or give it an absolute path)`,
+      path: name,
+    }),
+  );
 }
 
 /** `~` and `~/…` at the start of a path value become `home`. Other text, `~user` too, stays. */
 export function expandHome(value: string, home: string): string {
-  return /^~(?=$|[/\\])/.test(value) ? home + value.slice(1) : value;
+  return AT_HOME.test(value) ? home + value.slice(1) : value;
 }
 
 /**
@@ -65,10 +95,13 @@ export function expandHome(value: string, home: string): string {
  *
  * Cheap on purpose, every command begins here: a handful of string joins, and `stat` only where no `~/.openclaw` exists.
  *
- * @returns an error value (`PROFILE_INVALID`) for a profile name that could leave the home directory
+ * @returns an error value: `PROFILE_INVALID` for a profile name that could leave the home directory, `PATH_NOT_ABSOLUTE` and `HOME_MISSING`
+ * for variables that name no place or one in the working directory
  */
 export function resolvePaths(env: Env, flags: PathFlags = {}): Result<Paths, UserError> {
-  const home = homeDir(env);
+  const found = homeDir(env);
+  if (!found.ok) return found;
+  const home = found.value;
   const named = flags.dev ? 'dev' : (flags.profile ?? envText(env, 'OPENCLAW_PROFILE'));
   const profile = named === undefined || named === 'default' ? undefined : named;
   if (profile !== undefined && !PROFILE.test(profile)) {
@@ -87,13 +120,17 @@ export function resolvePaths(env: Env, flags: PathFlags = {}): Result<Paths, Use
   const stateEnv = byFlag ? undefined : envText(env, 'OPENCLAW_STATE_DIR');
   const configEnv = byFlag ? undefined : envText(env, 'OPENCLAW_CONFIG_PATH');
 
+  const stateGiven = stateEnv === undefined ? undefined : wholePath('OPENCLAW_STATE_DIR', expandHome(stateEnv, home));
+  const configGiven = configEnv === undefined ? undefined : wholePath('OPENCLAW_CONFIG_PATH', expandHome(configEnv, home));
+  if (stateGiven?.ok === false) return stateGiven;
+  if (configGiven?.ok === false) return configGiven;
+
   let stateDir: string;
-  if (stateEnv !== undefined) stateDir = path.resolve(expandHome(stateEnv, home));
+  if (stateGiven !== undefined) stateDir = stateGiven.value;
   else if (profile !== undefined) stateDir = path.join(home, `.openclaw-${profile}`);
   else stateDir = firstExisting(home, '.openclaw', LEGACY_DIRS);
 
-  const configPath =
-    configEnv === undefined ? firstExisting(stateDir, 'openclaw.json', LEGACY_FILES) : path.resolve(expandHome(configEnv, home));
+  const configPath = configGiven?.value ?? firstExisting(stateDir, 'openclaw.json', LEGACY_FILES);
   const gatewayDir = path.join(stateDir, 'gateway');
   return ok({
     home,

@@ -2,6 +2,7 @@ import type { Clock } from '../lib/clock.ts';
 import { messageOf, type UserError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Outcome } from './outcome.ts';
+import type { SignalTaker } from './signals.ts';
 
 /** Running turns get this long to end by themselves after SIGTERM; what still runs then is marked interrupted, its text kept. */
 export const DRAIN_MS = 30_000;
@@ -26,15 +27,17 @@ export interface LifecyclePorts {
 }
 
 /**
- * Waits for the wish to end: a signal, or a request through the admin socket. SIGTERM and SIGINT drain; the same
- * signal again stops draining. SIGUSR1 restarts; a stop that comes meanwhile wins.
+ * One life of a gateway, and the wish to end it: by signal (see `Signals`), or by a request through the admin socket. A stop drains; a second
+ * one stops draining. A restart that is wished while it starts waits until it is up; a stop that comes meanwhile wins.
  */
-export class Lifecycle {
+export class Lifecycle implements SignalTaker {
   readonly #ports: LifecyclePorts;
-  readonly #handlers: [NodeJS.Signals, () => void][] = [];
   #ending: Ending | undefined;
   #end: (ending: Ending) => void = () => {};
   #hurry: () => void = () => {};
+  #isUp = false;
+  /** Why a restart was wished before it was up. */
+  #wished: string | undefined;
   /** Resolves once, when it begins to end. How it ends is what `ending` says then and later: a restart may become a stop. */
   readonly ended: Promise<Ending>;
   /** Resolves when somebody does not want to wait for the drain. */
@@ -58,20 +61,10 @@ export class Lifecycle {
     return this.#ending ?? STOP;
   }
 
-  listen(): void {
-    const on = (signal: NodeJS.Signals, handler: () => void): void => {
-      process.on(signal, handler);
-      this.#handlers.push([signal, handler]);
-    };
-    on('SIGTERM', () => this.stop('SIGTERM'));
-    on('SIGINT', () => this.stop('SIGINT'));
-    // The terminal it was started in was closed. As a service it has none.
-    on('SIGHUP', () => this.stop('SIGHUP'));
-    if (process.platform !== 'win32') on('SIGUSR1', () => void this.#restartIfItMay('SIGUSR1'));
-  }
-
-  unlisten(): void {
-    for (const [signal, handler] of this.#handlers.splice(0)) process.off(signal, handler);
+  /** All is there that a restart asks about. */
+  up(): void {
+    this.#isUp = true;
+    if (this.#wished !== undefined) this.restartIfItMay(this.#wished);
   }
 
   stop(why: string): void {
@@ -104,7 +97,12 @@ export class Lifecycle {
     this.#finish(RESTART);
   }
 
-  async #restartIfItMay(why: string): Promise<void> {
+  restartIfItMay(why: string): void {
+    if (this.#isUp) void this.#judgeRestart(why);
+    else this.#wished = why;
+  }
+
+  async #judgeRestart(why: string): Promise<void> {
     const { log, restartProblem } = this.#ports;
     try {
       const problem = await restartProblem();

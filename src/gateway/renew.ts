@@ -11,9 +11,9 @@ const TRY_MS = 10_000;
 /**
  * At a restart: goes on as the build that lies on disk now, under the same process id, when that is another than the one
  * that runs. Does not return then. Returns where it is the same, where the system cannot replace a process (Windows),
- * and for sources run from a checkout: the restart then goes on with the code it has.
+ * for sources run from a checkout, and when a stop has been wished meanwhile: what comes next is the caller's.
  */
-export async function renew(root: string, runningBuild: string, env: Env): Promise<void> {
+export async function renew(root: string, runningBuild: string, env: Env, isStopWished: () => boolean): Promise<void> {
   if (process.platform === 'win32' || process.execve === undefined || runningBuild === 'dev') return;
   const built = buildOnDisk(root);
   if (built === undefined || built === runningBuild) return;
@@ -21,6 +21,9 @@ export async function renew(root: string, runningBuild: string, env: Env): Promi
   // A build that cannot even say its version would leave nobody running.
   const tried = await run([process.execPath, launcher, '--version'], { env: childEnv(env), timeoutMs: TRY_MS });
   if (!tried.ok) return;
+  // A signal that the system has handed over and Node has not yet would be lost with this program: one turn, then it is known.
+  await new Promise(setImmediate);
+  if (isStopWished()) return;
   try {
     process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], { ...env });
   } catch {

@@ -18,6 +18,7 @@ import type { Paths } from '../config/paths.ts';
 import { prepareSocketPath } from '../config/socket-path.ts';
 import { watchConfig } from '../config/watch.ts';
 import { ensurePrivateDir } from '../files/private-files.ts';
+import { tightenEntries } from '../files/tighten.ts';
 import { BUILD_ID, VERSION } from '../lib/build-info.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
@@ -69,6 +70,7 @@ import { Readiness } from './readiness.ts';
 import { renew } from './renew.ts';
 import { importEarlierDevices, selfCheck, selfPresence, userName } from './self.ts';
 import { Settings } from './settings.ts';
+import { processSignals, type Signals } from './signals.ts';
 import { gatewayFacts, nodeRows } from './status-facts.ts';
 import { catchStrayErrors } from './stray-errors.ts';
 import { tryModelSetup } from './try-model-setup.ts';
@@ -120,16 +122,26 @@ export interface RunGatewayOptions {
  * `UserError` with its fix.
  */
 export async function runGateway(options: RunGatewayOptions): Promise<number> {
+  const { out } = options;
   process.umask(0o077);
-  for (;;) {
-    const outcome = await runOnce(options);
-    if (outcome.kind === 'stop') return outcome.code;
-    await renew(productRoot(), BUILD_ID, options.env);
+  const signals = processSignals();
+  try {
+    while (!signals.isStopWished) {
+      const outcome = await runOnce(options, signals);
+      if (outcome.kind === 'stop') return outcome.code;
+      await renew(productRoot(), BUILD_ID, options.env, () => signals.isStopWished);
+    }
+  } catch (thrown) {
+    // Whoever told it to stop has what they wanted; that it would not have come up is worth a word.
+    if (!signals.isStopWished) throw thrown;
+    out.error(`openclaw: ${messageOf(thrown)}`);
   }
+  return 0;
 }
 
-async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
+async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Outcome> {
   const { paths, flags, out } = options;
+  signals.begin();
   const clock = systemClock;
   const startedAt = clock.monotonic();
 
@@ -141,6 +153,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
   // From here on everything that was opened is closed again, in reverse, whatever happens.
   const closing: (() => unknown)[] = [() => lock.release()];
   try {
+    tightenEntries(paths.gatewayDir);
     if (await settings.makeToken()) out.info('made a token for this gateway: openclaw auth token --show prints it');
 
     // Log.
@@ -164,9 +177,8 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       }
     };
     const lifecycle = new Lifecycle({ clock, log, restartProblem });
-    lifecycle.listen();
     closing.push(catchStrayErrors({ process, log, fail: (why) => lifecycle.fail(why) }));
-    closing.push(() => lifecycle.unlisten());
+    closing.push(signals.deliverTo(lifecycle));
     const warnOfSettings = (): void => {
       for (const message of settings.warnings) log.warn(message);
     };
@@ -479,6 +491,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     void watch.reload();
     keepYoungHeapSmall();
     readiness.setState('running');
+    lifecycle.up();
     log.info('ready', { version, ms: Math.round(clock.monotonic() - startedAt) });
     const { drainMs } = await lifecycle.ended;
 

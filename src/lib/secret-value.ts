@@ -7,3 +7,6 @@ export type SecretValue =
   /** `source` is where it stands, for people: `env OPENCLAW_GATEWAY_TOKEN`, `gateway.auth.token`. Never the value. */
   | { readonly state: 'value'; readonly value: string; readonly source: string }
   | { readonly state: 'unresolved'; readonly path: string; readonly reason: string };
+
+/** The `source` of the token that a state dir's gateway made for itself: the one that is never shown to another gateway. */
+export const GENERATED_TOKEN = 'the generated token';

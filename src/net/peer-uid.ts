@@ -109,7 +109,7 @@ async function answerFrom(path: string, file: 'tcp' | 'tcp6', queries: readonly 
         const row = parseProcRow(line);
         if (!row || row.inode === 0 || !HELD.has(row.state)) continue;
         open.delete(row.key);
-        for (const query of asked) query.settle(isAmbiguous(row.uid) ? MISSING : { kind: 'uid', uid: row.uid });
+        for (const query of asked) query.settle(isAmbiguousUid(row.uid) ? MISSING : { kind: 'uid', uid: row.uid });
       }
       if (open.size === 0) break;
     }
@@ -124,7 +124,7 @@ let mapsAllUsers: boolean | undefined;
  * Inside a user namespace every user it does not know is shown as the overflow uid: two different people may look alike, and like
  * ourselves. Outside of one that number is an ordinary user.
  */
-function isAmbiguous(uid: number): boolean {
+export function isAmbiguousUid(uid: number): boolean {
   if (uid !== 65534) return false;
   try {
     mapsAllUsers ??= /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));

@@ -25,7 +25,7 @@ const MAX_FDS = 4096;
 export async function portHolder(host: string, port: number): Promise<PortHolder | undefined> {
   if (process.platform !== 'linux') return undefined;
   try {
-    const socket = await listeningSocket(host, port);
+    const [socket] = await listeningSockets(host, port);
     if (!socket) return undefined;
     const pid = await pidOfInode(socket.inode);
     return { uid: socket.uid, pid, command: pid === undefined ? undefined : await commandOf(pid) };
@@ -34,9 +34,16 @@ export async function portHolder(host: string, port: number): Promise<PortHolder
   }
 }
 
-async function listeningSocket(host: string, port: number): Promise<{ uid: number; inode: number } | undefined> {
+export interface ListeningSocket {
+  readonly uid: number;
+  readonly inode: number;
+}
+
+/** All that could take a connection to that address (Linux). Rejects when the kernel's tables cannot be read. */
+export async function listeningSockets(host: string, port: number): Promise<readonly ListeningSocket[]> {
   const ip = parseIp(host);
-  if (!ip) return undefined;
+  if (!ip) return [];
+  const found: ListeningSocket[] = [];
   // A listener on the wildcard of either family holds the port of every address.
   const hosts = [ip, parseIp('0.0.0.0'), parseIp('::')].filter((candidate) => candidate !== undefined);
   for (const file of ['tcp', 'tcp6'] as const) {
@@ -46,11 +53,11 @@ async function listeningSocket(host: string, port: number): Promise<{ uid: numbe
     for await (const lines of procLines(`/proc/self/net/${file}`)) {
       for (const line of lines) {
         const row = parseProcRow(line);
-        if (row?.state === '0A' && wanted.has(row.local)) return row;
+        if (row?.state === '0A' && wanted.has(row.local)) found.push(row);
       }
     }
   }
-  return undefined;
+  return found;
 }
 
 async function pidOfInode(inode: number): Promise<number | undefined> {

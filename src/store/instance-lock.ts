@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { lockHolders } from '../files/lock-holder.ts';
 import { readPrivateFile, writeFileAtomic } from '../files/private-files.ts';
 import { UserError } from '../lib/errors.ts';
 import { isRecord } from '../lib/json.ts';
@@ -95,10 +96,9 @@ export function takeInstanceLock(gatewayDir: string, owner: LockOwner): Result<I
 /** Whether a gateway runs on `gatewayDir`, and which. Writes nothing and creates nothing. */
 export function lockState(gatewayDir: string): LockState {
   const file = path.join(gatewayDir, LOCK_FILE);
-  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
-  if (stat === undefined || !isHeld(file)) return { held: false };
+  if (!fs.existsSync(file) || !isHeld(file)) return { held: false };
   const owner = readOwner(path.join(gatewayDir, OWNER_FILE));
-  const holderPid = kernelHolder(stat.ino);
+  const holderPid = lockHolders(file)?.[0];
   return { held: true, ...(owner && { owner }), ...(holderPid !== undefined && { holderPid }) };
 }
 
@@ -126,21 +126,6 @@ function readOwner(file: string): LockOwner | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** `1: POSIX  ADVISORY  WRITE 4711 fe:00:1234 1073741825 1073742335`: type, mode, pid, device:inode, range (proc_locks(5)). SQLite locks bytes from 2^30 on. */
-function kernelHolder(inode: number): number | undefined {
-  let locks: string;
-  try {
-    locks = fs.readFileSync('/proc/locks', 'utf8');
-  } catch {
-    return undefined;
-  }
-  for (const line of locks.split('\n')) {
-    const [, pid, at] = / WRITE +(\d+) [0-9a-f]+:[0-9a-f]+:(\d+) 107374\d{4} /.exec(line) ?? [];
-    if (at === String(inode) && Number(pid) > 0) return Number(pid);
-  }
-  return undefined;
 }
 
 const isBusy = (thrown: unknown): boolean =>

@@ -24,6 +24,8 @@ export interface FakeCliOptions {
   readonly clock?: Clock;
   readonly openSocket?: OpenSocket;
   readonly http?: (url: string) => HttpAnswer | Error;
+  /** Who has the port of this machine's own gateway, instead of it. */
+  readonly stranger?: string;
   readonly tcp?: (host: string, port: number) => Error | undefined;
 }
 
@@ -53,6 +55,10 @@ export function fakeCli(options: FakeCliOptions = {}): FakeCli {
       const failure = options.tcp === undefined ? new Error('connect ECONNREFUSED') : options.tcp(host, port);
       if (failure !== undefined) throw failure;
     },
+    listener: async () => ({
+      verdict: options.stranger === undefined ? 'unknown' : 'wrong',
+      ...(options.stranger && { who: options.stranger }),
+    }),
     ownAddresses: () => ['127.0.0.1', '192.0.2.7'],
   };
   const env: CliEnv = {

@@ -1,13 +1,14 @@
-import { type ExplainedField, explainCredentials } from '../../auth/credentials.ts';
+import { type ExplainedField, explainCredentials, resolveCredentials, secretKind } from '../../auth/credentials.ts';
 import { announcedPort } from '../../config/announced-port.ts';
 import { readGeneratedToken } from '../../config/generated-token.ts';
+import { runningGateway } from '../../config/running-gateway.ts';
 import { UserError } from '../../lib/errors.ts';
 import type { Run } from '../command.ts';
 import { credentialQuestion } from '../credentials.ts';
 import { EXIT } from '../exit-codes.ts';
 import { pad, width } from '../format/text.ts';
 import type { Messages } from '../i18n.ts';
-import { explicitFlags, usableConfig } from '../target.ts';
+import { explicitFlags, localUrl, usableConfig } from '../target.ts';
 
 /** `openclaw auth explain`: which source won on each side. Never a value, nor anything made of one. */
 export const explain: Run = async (context) => {
@@ -19,9 +20,19 @@ export const explain: Run = async (context) => {
   const kind = explicit.url !== undefined ? 'cli' : envUrl ? 'env' : isRemote ? 'remote' : 'local';
   const question = await credentialQuestion({ config, explicit, kind });
   const { client, server, agreement } = explainCredentials(question);
+  const stranger = await strangerHere();
   const fix =
-    agreement === 'differs' ? fixFor(client, server, out.text) : agreement === 'nothing-to-send' ? 'openclaw status --deep' : undefined;
-  out.result({ mode: isRemote ? 'remote' : 'local', target: kind, client, server, agreement, ...(fix === undefined ? {} : { fix }) });
+    stranger?.fix ??
+    (agreement === 'differs' ? fixFor(client, server, out.text) : agreement === 'nothing-to-send' ? 'openclaw status --deep' : undefined);
+  out.result({
+    mode: isRemote ? 'remote' : 'local',
+    target: kind,
+    client,
+    server,
+    agreement,
+    ...(stranger === undefined ? {} : { withheld: { code: stranger.code, message: stranger.message } }),
+    ...(fix === undefined ? {} : { fix }),
+  });
 
   const { paint, text: t } = out;
   const columns = Math.max(...[...client, ...server].flatMap(({ tried }) => tried).map(({ source }) => width(source)), 0);
@@ -44,9 +55,20 @@ export const explain: Run = async (context) => {
   out.line(
     (agreement === 'differs' ? paint.red : paint.dim)(isRunning && agreement === 'no-secret' ? t.authOwnEnv : t.authAgreement[agreement]),
   );
-  if (kind === 'local' && agreement !== 'differs') out.line(paint.dim(t.authSocket));
+  if (stranger !== undefined) out.line(paint.red(stranger.message));
+  if (kind === 'local' && agreement !== 'differs' && stranger === undefined) out.line(paint.dim(t.authSocket));
   if (fix !== undefined) out.line(out.todo(t.fix, fix));
-  return agreement === 'differs' ? EXIT.failure : EXIT.ok;
+  return agreement === 'differs' || stranger !== undefined ? EXIT.failure : EXIT.ok;
+
+  /** Whose secret it is, is one half; the other is who has the port that it would go to. */
+  async function strangerHere(): Promise<UserError | undefined> {
+    const resolved = kind === 'local' ? resolveCredentials(question) : undefined;
+    const secret = resolved?.ok === true ? secretKind(resolved.value) : undefined;
+    if (secret === undefined) return undefined;
+    const here = await localUrl(config).catch(() => undefined);
+    const { strangerAt } = await import('../own-gateway.ts');
+    return here && strangerAt(context, { endpoint: { door: 'ws', url: here.url }, secret }, runningGateway(paths));
+  }
 };
 
 function fixFor(client: readonly ExplainedField[], server: readonly ExplainedField[], t: Messages): string {
@@ -62,7 +84,6 @@ export const token: Run = async (context) => {
   if (config.config.gateway.mode === 'remote') {
     throw new UserError('REMOTE_CONFIG', out.text.isClient, { fix: out.text.onGateway('openclaw auth token --show') });
   }
-  const { resolveCredentials } = await import('../../auth/credentials.ts');
   const { credentialInputs } = await import('../../config/credential-inputs.ts');
   const sources = await credentialInputs(config);
   const resolved = resolveCredentials({ role: 'server', sources, authMode: sources.authMode });

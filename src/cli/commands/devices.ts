@@ -129,7 +129,7 @@ export const approve: Run = (context) =>
     const request = pending.find((row) => requestIdOf(row) === requestId) ?? {};
     const answer = await gateway.call('device.pair.approve', { requestId });
     out.result(answer);
-    out.line(out.text.approved(oneLine(nameOf(request), 80), scopes(request['scopes'])));
+    out.line(out.text.approved(oneLine(nameOf(request), 80), oneLine(scopes(request['scopes']), 200)));
     return EXIT.ok;
   });
 

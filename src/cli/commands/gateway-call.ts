@@ -3,6 +3,7 @@ import { isRecord } from '../../lib/json.ts';
 import type { Run } from '../command.ts';
 import { faultError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
+import { safeJson } from '../format/text.ts';
 import { MANAGE, withGateway } from '../gateway.ts';
 import { usage } from '../usage.ts';
 
@@ -17,11 +18,11 @@ export const run: Run = async (context) => {
     const answer = await client.call(method, params, {
       timeoutMs,
       expectFinal: flags.on('expect-final'),
-      onProgress: (payload) => out.note(JSON.stringify(payload)),
+      onProgress: (payload) => out.note(safeJson(payload)),
     });
     if (!answer.ok) throw faultError(answer.error, target, context.out.text);
     out.result({ method, result: answer.value ?? null });
-    out.line(JSON.stringify(answer.value ?? null, undefined, 2));
+    out.line(safeJson(answer.value ?? null, 2));
     return EXIT.ok;
   });
 };

@@ -1,4 +1,4 @@
-import { resolveCredentials } from '../../auth/credentials.ts';
+import { resolveCredentials, secretKind } from '../../auth/credentials.ts';
 import { credentialInputs } from '../../config/credential-inputs.ts';
 import { UserError } from '../../lib/errors.ts';
 import { shownUrl } from '../../lib/shown-url.ts';
@@ -116,6 +116,7 @@ export const run: Run = async (context) => {
     });
     if (!resolved.ok) return failed(new UserError(resolved.error.code, resolved.error.message, { fix: resolved.error.fix }));
     const { token, password, isExplicit } = resolved.value;
+    const secret = kind === 'localLoopback' ? secretKind(resolved.value) : undefined;
     const pin = kind === 'configRemote' ? config.config.gateway.remote.tlsFingerprint : undefined;
     const target: ResolvedTarget = {
       endpoint: { door: 'ws', url: safe.value.url, ...(pin === undefined ? {} : { tlsFingerprint: pin }) },
@@ -125,6 +126,7 @@ export const run: Run = async (context) => {
         ...(password === undefined ? {} : { password: password.value }),
         ...(isExplicit ? { explicit: true } : {}),
       },
+      ...(secret === undefined ? {} : { secret }),
       trusted: safe.value.allowedAs === 'loopback' || safe.value.allowedAs === 'own-address' || pin !== undefined,
       source: kind,
       mode: kind === 'localLoopback' ? 'local' : 'remote',

@@ -5,7 +5,7 @@ import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import { faultError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import { printable } from '../format/text.ts';
+import { printable, safeJson } from '../format/text.ts';
 import { type Gateway, tryOpen, USE } from '../gateway.ts';
 import { usableConfig } from '../target.ts';
 
@@ -157,7 +157,7 @@ function readable({ out, flags }: Context, entry: Record<string, unknown>): stri
   const fields = Object.entries(rest).map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
   return [
     paint.dim(timeText(time ?? ts, flags.on('local-time'))),
-    colour(name.padEnd(5)),
+    colour(printable(name).padEnd(5)),
     ...(part === undefined ? [] : [paint.cyan(printable(String(part)))]),
     printable(String(msg ?? message ?? '')),
     ...(fields.length === 0 ? [] : [paint.dim(printable(fields.join(' ')))]),
@@ -171,11 +171,11 @@ function timeText(time: unknown, local: boolean): string {
   return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().replace('T', ' ').replace('Z', '');
 }
 
-const emit = ({ out }: Context, value: Record<string, unknown>): void => out.verbatim(`${JSON.stringify(value)}\n`);
+const emit = ({ out }: Context, value: Record<string, unknown>): void => out.verbatim(`${safeJson(value)}\n`);
 
 function notice(context: Context, message: string): void {
   if (context.out.json) emit(context, { type: 'notice', message });
-  else context.out.note(context.out.paint.dim(message));
+  else context.out.note(context.out.paint.dim(printable(message)));
 }
 
 const pause = ({ env }: Context, ms: number, signal: AbortSignal): Promise<void> =>

@@ -6,7 +6,15 @@ export function printable(text: string): string {
   return text.replace(/\r\n?/g, '\n').replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '');
 }
 
-/** The same on one line, cut to `max` columns with an ellipsis. */
+/** A value as JSON that a terminal may show: what it would obey and JSON does not escape by itself (C1 controls, directions) is escaped too. */
+export function safeJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, undefined, indent).replace(
+    /[\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** `printable` on one line, cut to `max` columns with an ellipsis. */
 export function oneLine(text: string, max: number): string {
   const line = printable(text).replace(/\s+/g, ' ').trim();
   if (width(line) <= max) return line;

@@ -1,4 +1,4 @@
-import { createFileAtomic, writeFileAtomic } from '../../files/private-files.ts';
+import { createFileAtomic, ensurePrivateDir, writeFileAtomic } from '../../files/private-files.ts';
 import { UserError } from '../../lib/errors.ts';
 import { isRecord } from '../../lib/json.ts';
 import type { DeviceKey, StoredToken, TokenStore } from '../credentials.ts';
@@ -28,13 +28,12 @@ interface StoredDevice {
  * Throws `DEVICE_FILE_UNSAFE` for a file that other users could have read, and `DEVICE_FILE_BROKEN` for one that is no key.
  */
 export function loadClientDevice(dir: string, options: { readonly create: boolean; readonly nowMs: number }): ClientDevice | undefined {
-  const fs = process.getBuiltinModule('node:fs');
   const path = process.getBuiltinModule('node:path');
   const file = path.join(dir, FILE);
   let stored = read(file);
   if (stored === undefined) {
     if (!options.create) return undefined;
-    fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    ensurePrivateDir(dir);
     // Of two first calls at once one wins, and both use its key.
     createFileAtomic(file, textOf(generate(options.nowMs)));
     stored = read(file);

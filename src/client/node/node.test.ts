@@ -10,7 +10,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { systemClock } from '../../lib/clock.ts';
 import { GatewayClient } from '../client.ts';
-import type { SocketClose } from '../socket.ts';
+import type { Holder, SocketClose } from '../socket.ts';
 import { openAdminSocket } from './admin-socket.ts';
 import { loadClientDevice } from './device-identity.ts';
 import { openWebSocket } from './ws-socket.ts';
@@ -104,11 +104,11 @@ test('CL-3 nobody behind the admin socket is ENOENT or ECONNREFUSED at once', as
   });
 });
 
-function clientTo(door: 'ws' | 'admin', url: string): GatewayClient {
+function clientTo(door: 'ws' | 'admin', url: string, holder?: Holder): GatewayClient {
   return new GatewayClient({
     openSocket: door === 'admin' ? openAdminSocket : openWebSocket,
     clock: systemClock,
-    target: () => ({ endpoint: { door, url }, credentials: { token: 't' }, trusted: true }),
+    target: () => ({ endpoint: { door, url, ...(holder && { holder }) }, credentials: { token: 't' }, trusted: true }),
     hello: { client: { id: 'cli', mode: 'cli', version: '1', platform: 'linux' }, role: 'operator', scopes: [] },
   });
 }
@@ -217,5 +217,31 @@ test('CL-13 the pin is compared before anything of the upgrade leaves; the right
   for (const form of [fingerprint256, `sha256:${fingerprint256.replaceAll(':', '').toLowerCase()}`])
     expect(await dial(form)).toBe('connected');
   server.closeAllConnections();
+  server.close();
+});
+
+test.skipIf(process.platform !== 'linux')('CR-22 the process at the other end is looked at before `connect` leaves', async () => {
+  const server = createServer();
+  const sockets = new WebSocketServer({ server });
+  const heard: string[] = [];
+  sockets.on('connection', (socket) => {
+    socket.send(JSON.stringify({ type: 'event', event: 'connect.challenge', payload: { nonce: 'n', ts: 5 } }));
+    socket.on('message', (data) => {
+      heard.push(String(data));
+      const { id } = JSON.parse(String(data));
+      socket.send(JSON.stringify({ type: 'res', id, ok: true, payload: { type: 'hello-ok', protocol: 4 } }));
+    });
+  });
+  const url = `ws://127.0.0.1:${await listening(server)}/`;
+  const uids = [process.getuid?.() ?? -1];
+  const outcome = (pid: number) => clientTo('ws', url, { pid, uids }).connect();
+  for (const pid of [process.ppid, 0]) {
+    expect(await outcome(pid)).toMatchObject({ ok: false, error: { kind: 'unreachable', errno: 'NOT_THE_HOLDER' } });
+  }
+  expect(heard).toEqual([]);
+  expect((await outcome(process.pid)).ok).toBe(true);
+  expect(heard).toHaveLength(1);
+  for (const socket of sockets.clients) socket.terminate();
+  sockets.close();
   server.close();
 });

@@ -3,8 +3,10 @@ import type { TLSSocket } from 'node:tls';
 import type WebSocket from 'ws';
 import type { ClientOptions } from 'ws';
 import { messageOf } from '../../lib/errors.ts';
+import type { Verdict } from '../../net/held-by.ts';
+import type { SocketEnds } from '../../net/peer-uid.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { Endpoint, OpenSocket, Socket, SocketClose } from '../socket.ts';
+import { type Endpoint, type Holder, NOT_THE_HOLDER, type OpenSocket, type Socket, type SocketClose } from '../socket.ts';
 
 /** To the upgrade's answer. The handshake of the protocol has a deadline of its own. */
 const UPGRADE_TIMEOUT_MS = 10_000;
@@ -26,7 +28,25 @@ export const openWebSocket: OpenSocket = (endpoint, events) => {
       // Closed before it was dialled: whoever closed has been told already.
       if (over) return dialled.terminate();
       socket = dialled;
-      dialled.on('open', () => events.open());
+      let wire: SocketEnds = {};
+      dialled.on('upgrade', (response) => {
+        wire = response.socket;
+      });
+      dialled.on('open', () => {
+        if (endpoint.holder === undefined) return events.open();
+        // Not before the other side has taken the connection is it anybody's. What it says meanwhile waits.
+        dialled.pause();
+        void verdict(wire, endpoint.holder).then((held) => {
+          if (over) return;
+          if (held !== 'wrong') {
+            events.open();
+            dialled.resume();
+            return;
+          }
+          dialled.terminate();
+          closed({ code: 1006, reason: '', error: 'the other end is held by another process', errno: NOT_THE_HOLDER });
+        });
+      });
       dialled.on('message', (data, isBinary) => {
         if (!isBinary) events.message(String(data));
       });
@@ -68,6 +88,9 @@ export const openWebSocket: OpenSocket = (endpoint, events) => {
   };
   return adapter;
 };
+
+/** Asked for only where somebody is pinned: the tables of the kernel are read with it. */
+const verdict = async (ends: SocketEnds, holder: Holder): Promise<Verdict> => (await import('../../net/held-by.ts')).peerIs(ends, holder);
 
 /** Fetches the library before it is needed, for those who measure what a connection takes. */
 export async function preload(): Promise<void> {
