@@ -51,8 +51,7 @@ export class RunShape3 implements RunShape {
         return [this.#assistant(event, '', ''), this.#delta(event, '')];
       case 'tool-start':
         return [
-          ...this.#owed(event),
-          ...this.#heldBack(event),
+          ...(this.#answer.mayCatchUp() ? [...this.#owed(event), ...this.#heldBack(event)] : []),
           this.#tool(event, { phase: 'start', name: event.name, toolCallId: event.toolCallId, args: event.args }),
         ];
       case 'tool-end':

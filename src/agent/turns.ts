@@ -1,0 +1,22 @@
+const waiting: (() => void)[] = [];
+let isScheduled = false;
+
+/**
+ * Resolves in a turn of the event loop of its own: of all that wait, over all runs and tools, one goes on per turn. Whoever works through
+ * something long asks for it between two slices of a few milliseconds; however many do so at once, no turn holds more than one slice.
+ */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    waiting.push(resolve);
+    if (isScheduled) return;
+    isScheduled = true;
+    setImmediate(next);
+  });
+}
+
+function next(): void {
+  const resolve = waiting.shift();
+  isScheduled = waiting.length > 0;
+  if (isScheduled) setImmediate(next);
+  resolve?.();
+}
