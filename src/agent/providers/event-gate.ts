@@ -1,4 +1,4 @@
-import { turn } from '../turns.ts';
+import { turn } from '../../lib/turns.ts';
 import { ProviderTooMuch } from './failure.ts';
 
 /** Bytes of one answer. A model that writes more than this has lost its way, or is not a model. */

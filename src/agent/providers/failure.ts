@@ -102,6 +102,11 @@ export function providerFailure(thrown: unknown, context: FailureContext, textCa
   // The SDK keeps the status of an answer whose body broke later.
   const begun = textCame || (isRecord(thrown) && typeof thrown['statusCode'] === 'number' && thrown['statusCode'] < 300);
   const codes = chain(thrown);
+  if (codes.some(({ code }) => code === 'UND_ERR_HEADERS_OVERFLOW')) {
+    return fail('malformed', `${context.provider} sent headers that are too long.`, false, {
+      fix: `Check that ${origin} speaks the API set in models.providers.${context.provider}.api.`,
+    });
+  }
   const tooMuch = codes.find(({ name }) => name === 'ProviderTooMuch');
   if (tooMuch !== undefined) {
     return fail('malformed', `${context.provider} sent more than an answer may hold (${tooMuch.message}); it was stopped.`, false, {

@@ -1,10 +1,10 @@
 import type { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import type { Clock } from '../../lib/clock.ts';
 import { isRecord, type Json } from '../../lib/json.ts';
+import { turn } from '../../lib/turns.ts';
 import type { ModelView, Usage } from '../api.ts';
 import type { AgentTimeouts, Fetch, ProviderEntry } from '../ports.ts';
 import { head } from '../text.ts';
-import { turn } from '../turns.ts';
 import type { Meter } from './event-gate.ts';
 import { ProviderRefused, ProviderSilent, ProviderTooMuch, providerFailure } from './failure.ts';
 import { guardedFetch } from './guarded-fetch.ts';

@@ -34,14 +34,15 @@ export class AnswerText {
     return this.#text;
   }
 
-  /** Takes a piece in; says which of the two streams have to speak now. */
-  add(piece: TextPiece): { readonly agent: TextPiece | undefined; readonly chat: string | undefined } {
+  /** Takes a piece in; says which of the two streams have to speak now; none while their reader is behind. */
+  add(piece: TextPiece, isBehind = false): { readonly agent: TextPiece | undefined; readonly chat: string | undefined } {
     const { text, delta, itemId, ts } = piece;
     this.#text = text;
     this.#itemId = itemId;
     this.#unsent += delta;
     this.#unshown += delta;
     this.#allowance.grow(delta.length, ts);
+    if (isBehind) return { agent: undefined, chat: undefined };
     // A clock that was set back must not silence a run.
     const isDue = Math.abs(ts - this.#shownAt) >= this.#paceMs;
     if (text.length > EVERY_PIECE_CHARS) {
@@ -98,17 +99,17 @@ export class ThinkingText {
   }
 
   /** Takes a piece in; gives what has to be said now. */
-  add({ delta, text, ts }: Omit<TextPiece, 'itemId'>): { readonly text: string; readonly delta: string } | undefined {
+  add({ delta, text, ts }: Omit<TextPiece, 'itemId'>, isBehind = false): { readonly text: string; readonly delta: string } | undefined {
     this.#text = text;
     this.#unsent += delta;
     this.#allowance.grow(delta.length, ts);
     const isDue = text.length <= EVERY_PIECE_CHARS || Math.abs(ts - this.#sentAt) >= this.#paceMs;
-    return isDue ? this.mayRest(ts) : undefined;
+    return isDue ? this.mayRest(ts, isBehind) : undefined;
   }
 
   /** What is owed, as far as it may be said. */
-  mayRest(ts: number): { readonly text: string; readonly delta: string } | undefined {
-    return this.#unsent !== '' && this.#allowance.take(this.#text.length) ? this.rest(ts) : undefined;
+  mayRest(ts: number, isBehind = false): { readonly text: string; readonly delta: string } | undefined {
+    return !isBehind && this.#unsent !== '' && this.#allowance.take(this.#text.length) ? this.rest(ts) : undefined;
   }
 
   /** What is owed, if anything. */

@@ -22,15 +22,15 @@ export class RunShape4 implements RunShape {
   #seq = 0;
   #model: { provider: string; model: string } | undefined;
 
-  feed(event: RunEvent): readonly ShapedEvent[] {
-    if (event.type === 'thinking') return this.#reasoning(event, this.#thinking.add(event));
+  feed(event: RunEvent, isBehind = false): readonly ShapedEvent[] {
+    if (event.type === 'thinking') return this.#reasoning(event, this.#thinking.add(event, isBehind));
     // Reasoning that was held back comes before what came after it.
     if (event.type === 'replace') this.#thinking.reset();
-    const rest = event.type === 'text' ? this.#thinking.mayRest(event.ts) : this.#thinking.rest(event.ts);
-    return rest === undefined ? this.#shape(event) : [...this.#reasoning(event, rest), ...this.#shape(event)];
+    const rest = event.type === 'text' ? this.#thinking.mayRest(event.ts, isBehind) : this.#thinking.rest(event.ts);
+    return rest === undefined ? this.#shape(event, isBehind) : [...this.#reasoning(event, rest), ...this.#shape(event, isBehind)];
   }
 
-  #shape(event: Exclude<RunEvent, { type: 'thinking' }>): readonly ShapedEvent[] {
+  #shape(event: Exclude<RunEvent, { type: 'thinking' }>, isBehind: boolean): readonly ShapedEvent[] {
     switch (event.type) {
       case 'phase': {
         // The pair shares one number, and the chat half goes first.
@@ -43,7 +43,7 @@ export class RunShape4 implements RunShape {
         this.#model = { provider: event.provider, model: event.model };
         return [this.#lifecycle(event, { phase: 'model', provider: event.provider, model: event.model })];
       case 'text': {
-        const { agent, chat } = this.#answer.add(event);
+        const { agent, chat } = this.#answer.add(event, isBehind);
         return [
           ...(agent ? [this.#assistant(event, { text: agent.text, delta: agent.delta, itemId: agent.itemId })] : []),
           ...(chat === undefined ? [] : [this.#delta(event, { deltaText: chat })]),

@@ -1,8 +1,10 @@
+// `lib` compiles with neither Node nor DOM types.
+const host = globalThis as unknown as { setImmediate(task: () => void): void };
 const waiting: (() => void)[] = [];
 let isScheduled = false;
 
 /**
- * Resolves in a turn of the event loop of its own: of all that wait, over all runs and tools, one goes on per turn. Whoever works through
+ * Resolves in a turn of the event loop of its own: of all that wait, over all runs, tools and broadcasts, one goes on per turn. Whoever works through
  * something long asks for it between two slices of a few milliseconds; however many do so at once, no turn holds more than one slice.
  */
 export function turn(): Promise<void> {
@@ -10,13 +12,13 @@ export function turn(): Promise<void> {
     waiting.push(resolve);
     if (isScheduled) return;
     isScheduled = true;
-    setImmediate(next);
+    host.setImmediate(next);
   });
 }
 
 function next(): void {
   const resolve = waiting.shift();
   isScheduled = waiting.length > 0;
-  if (isScheduled) setImmediate(next);
+  if (isScheduled) host.setImmediate(next);
   resolve?.();
 }
