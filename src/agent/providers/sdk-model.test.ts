@@ -95,7 +95,8 @@ describe('providers by key', () => {
     expect(JSON.stringify(seen[0]?.body['system'])).toContain('be kind');
     expect(JSON.stringify(seen[0]?.body['messages'])).toContain('AAAA');
     expect(parts).toMatchObject([
-      { type: 'text', delta: 'Hello you' },
+      { type: 'text', delta: 'Hello ' },
+      { type: 'text', delta: 'you' },
       { type: 'tool-call', id: 'toolu_1', name: 'read', input: '{"path":"a"}' },
       { type: 'finish', reason: 'tool-calls', usage: { input: 9, output: 7, total: 16 } },
     ]);

@@ -21,6 +21,8 @@ type SdkUsage = Extract<SdkPart, { type: 'finish' }>['usage'];
 const MAX_STEP_CHARS = 1_000_000;
 /** Arguments of all tool calls of one answer, UTF-16 units. */
 const MAX_TOOL_INPUT = 1_000_000;
+/** So many pieces that come in one turn of the event loop stay as they are; those after them are joined. */
+const LOOSE_PIECES = 4;
 /** Tool calls of one answer. */
 const MAX_TOOL_CALLS = 64;
 
@@ -116,8 +118,7 @@ async function load(provider: ProviderEntry, modelId: string, fetch: Fetch, mete
 type RawPart = Exclude<ModelPart, { type: 'failed' }> | { readonly type: 'failed-with'; readonly error: unknown };
 
 /**
- * The SDK's stream, reduced to what the run needs, bounded, with a deadline for the first part and between parts. Pieces of text that
- * come in one turn of the event loop are one part.
+ * The SDK's stream, reduced to what the run needs, bounded, with a deadline for the first part and between parts. Pieces of text XX
  */
 async function* sdkParts(
   model: SdkModel,
@@ -243,7 +244,7 @@ class Parts {
     const delta = whole.length > room ? head(whole, room) : whole;
     this.#chars += delta.length;
     const last = this.#out.at(-1);
-    if (last?.type === type) this.#out[this.#out.length - 1] = { type, delta: last.delta + delta };
+    if (last?.type === type && this.#out.length >= LOOSE_PIECES) this.#out[this.#out.length - 1] = { type, delta: last.delta + delta };
     else if (delta !== '') this.#out.push({ type, delta });
     if (type === 'text') this.#hasText = true;
     if (delta.length === whole.length) return false;
