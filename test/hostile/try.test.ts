@@ -1,5 +1,6 @@
 import { test } from 'vitest';
 import { startAgainstHostile } from './support/runs.ts';
+
 test('try', async () => {
   await using gateway = await startAgainstHostile(16);
   await using crowd = await gateway.crowd(Number(process.env['N'] ?? 3), Number(process.env['P'] ?? 4) as 4);

@@ -118,7 +118,8 @@ async function load(provider: ProviderEntry, modelId: string, fetch: Fetch, mete
 type RawPart = Exclude<ModelPart, { type: 'failed' }> | { readonly type: 'failed-with'; readonly error: unknown };
 
 /**
- * The SDK's stream, reduced to what the run needs, bounded, with a deadline for the first part and between parts. Pieces of text XX
+ * The SDK's stream, reduced to what the run needs, bounded, with a deadline for the first part and between parts. What
+ * comes in one turn of the event loop is handed on together.
  */
 async function* sdkParts(
   model: SdkModel,

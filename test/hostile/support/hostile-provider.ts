@@ -30,7 +30,10 @@ async function repeat(res: ServerResponse, times: number, text: string): Promise
 }
 async function finish(res: ServerResponse, reason = 'stop'): Promise<void> {
   await put(res, chunk({}, reason));
-  await put(res, `data: ${JSON.stringify({ ...ID, choices: [], usage: { prompt_tokens: 5, completion_tokens: 5, total_tokens: 10 } })}\n\n`);
+  await put(
+    res,
+    `data: ${JSON.stringify({ ...ID, choices: [], usage: { prompt_tokens: 5, completion_tokens: 5, total_tokens: 10 } })}\n\n`,
+  );
   await put(res, 'data: [DONE]\n\n');
   res.end();
 }
@@ -145,7 +148,8 @@ async function misbehave(name: string, n: (key: string, fallback: number) => num
       const packed = createGzip({ level: 1 });
       packed.pipe(res);
       const block = Buffer.from(`data: ${'x'.repeat(60_000)}`);
-      for (let i = 0; i < n('mb', 500) * 16 && !res.destroyed; i++) if (!packed.write(block)) await Promise.race([once(packed, 'drain'), once(res, 'close')]);
+      for (let i = 0; i < n('mb', 500) * 16 && !res.destroyed; i++)
+        if (!packed.write(block)) await Promise.race([once(packed, 'drain'), once(res, 'close')]);
       packed.end();
       return;
     }
@@ -167,6 +171,7 @@ async function misbehave(name: string, n: (key: string, fallback: number) => num
 }
 
 import { EventEmitter } from 'node:events';
+
 EventEmitter.defaultMaxListeners = 100;
 const server = createServer((req, res) => {
   const parts: Buffer[] = [];
@@ -176,8 +181,15 @@ const server = createServer((req, res) => {
     const { messages } = JSON.parse(Buffer.concat(parts).toString()) as { messages: { role: string; content: unknown }[] };
     const asked = JSON.stringify(messages.findLast(({ role }) => role === 'user')?.content ?? '');
     const found = [...asked.matchAll(/HOSTILE:([a-z-]+)((?: [a-z]+=\d+)*)/g)].at(-1);
-    const options = new Map((found?.[2] ?? '').trim().split(' ').map((pair) => pair.split('=') as [string, string]));
-    misbehave(found?.[1] ?? '', (key, fallback) => Number(options.get(key) ?? fallback), messages.at(-1)?.role === 'tool', res).catch(() => res.destroy());
+    const options = new Map(
+      (found?.[2] ?? '')
+        .trim()
+        .split(' ')
+        .map((pair) => pair.split('=') as [string, string]),
+    );
+    misbehave(found?.[1] ?? '', (key, fallback) => Number(options.get(key) ?? fallback), messages.at(-1)?.role === 'tool', res).catch(() =>
+      res.destroy(),
+    );
   });
 });
 server.on('clientError', (_error, socket) => socket.destroy());
