@@ -13,7 +13,7 @@ const PROTOCOLS = [3, 4] as const;
 export function fanOutAgentEvents(agent: Agent, hub: Hub, clock: Clock): void {
   const runs = new RunFanout();
   agent.onRunEvent((event) => {
-    const frames = runs.feed(event);
+    const frames = runs.feed(event, hub.isBehind);
     if (hub.size === 0) return;
     for (const protocol of PROTOCOLS) for (const frame of frames[protocol]) broadcastRun(hub, protocol, event, frame);
   });
@@ -31,6 +31,7 @@ function broadcastRun(hub: Hub, protocol: Protocol, event: RunEvent, frame: Shap
     payload: () => frame.payload,
     to,
     droppable: frame.droppable,
+    first: connId,
     ...(frame.coalesce === undefined ? {} : { key: frame.coalesce, join: joinDeltas }),
   });
 }

@@ -16,7 +16,7 @@ export interface FailureContext {
 export class ProviderRedirect extends Error {
   override readonly name = 'ProviderRedirect';
 }
-/** A stream went on past every bound. */
+/** A stream went on past a bound; its message says which, in a few words. */
 export class ProviderTooMuch extends Error {
   override readonly name = 'ProviderTooMuch';
 }
@@ -110,12 +110,20 @@ export function providerFailure(thrown: unknown, context: FailureContext, textCa
       fix: 'Check the model server; a smaller model or a shorter conversation answers faster.',
     });
   }
-  if (thrown instanceof ProviderTooMuch)
-    return fail('provider', `${context.provider} sent more than an answer may hold; it was stopped.`, false);
-
   // The SDK keeps the status of an answer whose body broke later.
   const begun = textCame || (isRecord(thrown) && typeof thrown['statusCode'] === 'number' && thrown['statusCode'] < 300);
   const codes = chain(thrown);
+  if (codes.some(({ code }) => code === 'UND_ERR_HEADERS_OVERFLOW')) {
+    return fail('malformed', `${context.provider} sent headers that are too long.`, false, {
+      fix: `Check that ${origin} speaks the API set in models.providers.${context.provider}.api.`,
+    });
+  }
+  const tooMuch = codes.find(({ name }) => name === 'ProviderTooMuch');
+  if (tooMuch !== undefined) {
+    return fail('malformed', `${context.provider} sent more than an answer may hold (${tooMuch.message}); it was stopped.`, false, {
+      fix: 'Ask for less at a time, or choose another model: openclaw models list',
+    });
+  }
   if (codes.some(({ name }) => name === 'ProviderRedirect')) {
     return fail(
       'bad-request',

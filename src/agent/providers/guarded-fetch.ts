@@ -1,27 +1,34 @@
 import { isLoopback, isPrivate, parseIp } from '../../net/addresses.ts';
 import type { Fetch } from '../ports.ts';
-import { ProviderRedirect, ProviderRefused, ProviderTooMuch } from './failure.ts';
+import { eventGate, type Meter } from './event-gate.ts';
+import { ProviderRedirect, ProviderRefused } from './failure.ts';
 
-/** Bytes of one answer. A model that writes more than this has lost its way, or is not a model. */
-export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+/** Bytes that are read of the body of a refusal; a message of 500 characters is made of it. */
+const MAX_ERROR_BYTES = 64 * 1024;
 
 /**
  * A fetch for one provider: it goes to the configured origin and nowhere else, follows no redirect (the request carries
- * a key and a conversation), and reads a bounded answer.
+ * a key and a conversation), and reads a bounded answer, a slice at a time. For one call: `meter` counts what came of it.
  *
  * @throws ProviderRefused for an address that is no http(s) URL, or a key over plain http to a public host
  */
-export function guardedFetch(fetch: Fetch, baseUrl: string, hasKey: boolean, provider: string): Fetch {
+export function guardedFetch(fetch: Fetch, baseUrl: string, hasKey: boolean, provider: string, meter: Meter): Fetch {
   const base = checkedBase(baseUrl, hasKey, provider);
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : String(input));
     if (url.origin !== base.origin) throw new ProviderRedirect(`a request for ${url.origin}`);
-    const response = await fetch(input, { ...init, redirect: 'manual' });
+    // Unpacked here a few bytes could become gigabytes, and a stream waits for its packer.
+    const headers = new Headers(init?.headers);
+    headers.set('accept-encoding', 'identity');
+    const response = await fetch(input, { ...init, headers, redirect: 'manual' });
     if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
-      await response.body?.cancel();
+      response.body?.cancel().catch(() => {});
       throw new ProviderRedirect('redirected');
     }
-    return response.body === null ? response : bounded(response, response.body);
+    if (response.body === null) return response;
+    return response.status >= 400
+      ? beginning(response, response.body, MAX_ERROR_BYTES)
+      : withBody(response, eventGate(response.body, meter));
   };
 }
 
@@ -61,16 +68,30 @@ function isNearby(hostname: string): boolean {
   return !hostname.includes('.') || /\.(localhost|local|lan|internal|home\.arpa|ts\.net)$/.test(hostname);
 }
 
-function bounded(response: Response, body: ReadableStream<Uint8Array>): Response {
-  let bytes = 0;
-  const counted = body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        bytes += chunk.byteLength;
-        if (bytes > MAX_ANSWER_BYTES) controller.error(new ProviderTooMuch('too large'));
-        else controller.enqueue(chunk);
+/** The beginning of a body, at most `max` bytes; the rest is not read. */
+function beginning(response: Response, body: ReadableStream<Uint8Array>, max: number): Response {
+  const reader = body.getReader();
+  let left = max;
+  const cut = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await reader.read();
+        if (done) {
+          controller.close();
+          return;
+        }
+        controller.enqueue(value.subarray(0, left));
+        left -= value.byteLength;
+        if (left > 0) return;
+        controller.close();
+        reader.cancel().catch(() => {});
       },
-    }),
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
   );
-  return new Response(counted, { status: response.status, statusText: response.statusText, headers: response.headers });
+  return withBody(response, cut);
 }
+
+const withBody = (response: Response, body: ReadableStream<Uint8Array>): Response =>
+  new Response(body, { status: response.status, statusText: response.statusText, headers: response.headers });

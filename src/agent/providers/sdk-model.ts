@@ -1,9 +1,12 @@
 import type { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import type { Clock } from '../../lib/clock.ts';
 import { isRecord, type Json } from '../../lib/json.ts';
+import { turn } from '../../lib/turn.ts';
 import type { ModelView, Usage } from '../api.ts';
 import type { AgentTimeouts, Fetch, ProviderEntry } from '../ports.ts';
-import { ProviderRefused, ProviderSilent, providerFailure } from './failure.ts';
+import { head } from '../text.ts';
+import type { Meter } from './event-gate.ts';
+import { ProviderRefused, ProviderSilent, ProviderTooMuch, providerFailure } from './failure.ts';
 import { guardedFetch } from './guarded-fetch.ts';
 import { type ConnectedModel, type ModelCall, type ModelPart, NO_USAGE, type PromptMessage } from './model-stream.ts';
 
@@ -14,10 +17,13 @@ type SdkPart = Awaited<ReturnType<SdkModel['doStream']>>['stream'] extends Reada
 type SdkMessage = SdkOptions['prompt'][number];
 type SdkUsage = Extract<SdkPart, { type: 'finish' }>['usage'];
 
-/** Text of one model call, UTF-16 units. Beyond it the model is repeating itself. */
-export const MAX_STEP_CHARS = 1_000_000;
-/** Arguments of one tool call, UTF-16 units. */
-export const MAX_TOOL_INPUT = 1_000_000;
+/** Text and reasoning of one model call, UTF-16 units. Beyond it the model is repeating itself. */
+const MAX_STEP_CHARS = 1_000_000;
+/** Arguments of all tool calls of one answer, UTF-16 units. */
+const MAX_TOOL_INPUT = 1_000_000;
+/** So many pieces that come in one turn of the event loop stay as they are; those after them are joined. */
+const LOOSE_PIECES = 4;
+/** Tool calls of one answer. */
 const MAX_TOOL_CALLS = 64;
 
 export interface SdkModelOptions {
@@ -39,7 +45,6 @@ export function sdkModel(options: SdkModelOptions): ConnectedModel {
   const { provider, view } = options;
   const secrets = [provider.apiKey ?? '', ...Object.values(provider.headers)].filter((secret) => secret !== '');
   const context = { provider: provider.id, model: view.id, baseUrl: provider.baseUrl, keyHint: options.keyHint, secrets };
-  let loading: Promise<SdkModel> | undefined;
   return {
     view,
     api: typeof provider.api === 'string' ? provider.api : provider.api.unsupported,
@@ -48,9 +53,9 @@ export function sdkModel(options: SdkModelOptions): ConnectedModel {
     async *stream(call, signal) {
       let begun = false;
       try {
-        loading ??= load(provider, view.id, options.fetch);
-        const model = await loading;
-        for await (const part of sdkParts(model, callOptions(call, view), signal, options)) {
+        const meter = { bytes: 0 };
+        const model = await load(provider, view.id, options.fetch, meter);
+        for await (const part of sdkParts(model, callOptions(call, view), signal, options, meter)) {
           if (part.type === 'failed-with') {
             yield { type: 'failed', failure: providerFailure(part.error, context, begun) };
             return;
@@ -63,7 +68,6 @@ export function sdkModel(options: SdkModelOptions): ConnectedModel {
         if (signal.aborted) return;
         yield { type: 'failed', failure: providerFailure(new StreamEnded('ended'), context, begun) };
       } catch (thrown) {
-        loading = undefined;
         if (signal.aborted) return;
         yield { type: 'failed', failure: providerFailure(thrown, context, begun) };
       }
@@ -75,7 +79,8 @@ class StreamEnded extends Error {
   override readonly name = 'StreamEnded';
 }
 
-async function load(provider: ProviderEntry, modelId: string, fetch: Fetch): Promise<SdkModel> {
+/** A model for one call. Making one is cheap once its package is loaded. */
+async function load(provider: ProviderEntry, modelId: string, fetch: Fetch, meter: Meter): Promise<SdkModel> {
   if (typeof provider.api !== 'string') {
     throw new ProviderRefused(
       'bad-request',
@@ -84,7 +89,7 @@ async function load(provider: ProviderEntry, modelId: string, fetch: Fetch): Pro
     );
   }
   const hasKey = provider.apiKey !== undefined || Object.keys(provider.headers).length > 0;
-  const guarded = guardedFetch(fetch, provider.baseUrl, hasKey, provider.id);
+  const guarded = guardedFetch(fetch, provider.baseUrl, hasKey, provider.id, meter);
   const headers = { ...provider.headers };
   switch (provider.api) {
     case 'openai-completions': {
@@ -112,8 +117,17 @@ async function load(provider: ProviderEntry, modelId: string, fetch: Fetch): Pro
 
 type RawPart = Exclude<ModelPart, { type: 'failed' }> | { readonly type: 'failed-with'; readonly error: unknown };
 
-/** The SDK's stream, reduced to what the run needs, bounded, with a deadline for the first part and between parts. */
-async function* sdkParts(model: SdkModel, call: SdkOptions, signal: AbortSignal, options: SdkModelOptions): AsyncGenerator<RawPart> {
+/**
+ * The SDK's stream, reduced to what the run needs, bounded, with a deadline for the first part and between parts. What
+ * comes in one turn of the event loop is handed on together.
+ */
+async function* sdkParts(
+  model: SdkModel,
+  call: SdkOptions,
+  signal: AbortSignal,
+  options: SdkModelOptions,
+  meter: Meter,
+): AsyncGenerator<RawPart> {
   // Our own controller, so that a silent provider can be hung up on as well as an aborted one.
   const hangUp = new AbortController();
   const onAbort = (): void => hangUp.abort();
@@ -126,55 +140,119 @@ async function* sdkParts(model: SdkModel, call: SdkOptions, signal: AbortSignal,
     const answer = await deadline(Promise.resolve(model.doStream({ ...call, abortSignal: hangUp.signal })), timeouts.firstPart);
     if (answer === ABORTED) return;
     reader = answer.stream.getReader();
-    let chars = 0;
-    let calls = 0;
-    let failed: { readonly error: unknown } | undefined;
-    let seen = false;
+    const parts = new Parts(meter);
+    let due: Promise<typeof DUE> | undefined;
+    let next = reader.read();
     for (;;) {
-      const next = await deadline(reader.read(), seen ? timeouts.idle : timeouts.firstPart);
-      if (next === ABORTED) return;
-      if (next.done) break;
-      const part = next.value;
-      switch (part.type) {
-        case 'text-delta':
-        case 'reasoning-delta':
-          seen = true;
-          if (part.delta === '') break;
-          chars += part.delta.length;
-          if (chars > MAX_STEP_CHARS) {
-            yield { type: 'finish', reason: 'length', usage: NO_USAGE };
-            return;
-          }
-          yield { type: part.type === 'text-delta' ? 'text' : 'thinking', delta: part.delta };
-          break;
-        case 'tool-call':
-          seen = true;
-          if (part.providerExecuted === true || ++calls > MAX_TOOL_CALLS) break;
-          yield { type: 'tool-call', id: part.toolCallId, name: part.toolName, input: part.input.slice(0, MAX_TOOL_INPUT + 1) };
-          break;
-        case 'error':
-          // The SDK goes on after a bad chunk; what follows it cannot be trusted to be whole.
-          failed = { error: part.error };
-          break;
-        case 'finish':
-          if (failed === undefined && part.finishReason.unified === 'interrupted') failed = { error: new StreamEnded('ended') };
-          if (failed === undefined && part.finishReason.unified === 'error') failed = { error: new StreamEnded('ended') };
-          if (failed !== undefined) yield { type: 'failed-with', error: failed.error };
-          else yield { type: 'finish', reason: finishReason(part.finishReason.unified), usage: usageOf(part.usage) };
-          return;
-        default:
-          break;
+      const read = await (due === undefined
+        ? deadline(next, parts.hasBegun ? timeouts.idle : timeouts.firstPart)
+        : Promise.race([next, due]));
+      if (read === ABORTED) return;
+      if (read !== DUE && !read.done && !parts.take(read.value)) {
+        next = reader.read();
+        if (!parts.isEmpty) due ??= turn().then(() => DUE);
+        continue;
       }
-      if (failed !== undefined) {
-        yield { type: 'failed-with', error: failed.error };
-        return;
-      }
+      due = undefined;
+      yield* parts.drain();
+      if (read !== DUE) return;
     }
   } finally {
     signal.removeEventListener('abort', onAbort);
     hangUp.abort();
     // Not awaited: a reader of a dead connection may take its time.
     reader?.cancel().catch(() => {});
+  }
+}
+
+const DUE = Symbol('due');
+
+/** What has come of one answer and was not handed on yet, within the bounds of an answer. */
+class Parts {
+  readonly #meter: Meter;
+  #out: RawPart[] = [];
+  #chars = 0;
+  #calls = 0;
+  #inputs = 0;
+  #hasBegun = false;
+  #hasText = false;
+
+  constructor(meter: Meter) {
+    this.#meter = meter;
+  }
+
+  /** Something of the answer itself has come. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+  get isEmpty(): boolean {
+    return this.#out.length === 0;
+  }
+  drain(): readonly RawPart[] {
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  /** Takes a part in. True: it was the last one. */
+  take(part: SdkPart): boolean {
+    switch (part.type) {
+      case 'text-delta':
+      case 'reasoning-delta':
+        return this.#text(part.type === 'text-delta' ? 'text' : 'thinking', part.delta);
+      case 'tool-input-start':
+        this.#begun();
+        return ++this.#calls > MAX_TOOL_CALLS && this.#fail(new ProviderTooMuch(`more than ${MAX_TOOL_CALLS} tool calls`));
+      case 'tool-input-delta':
+        this.#begun();
+        this.#inputs += part.delta.length;
+        return this.#inputs > MAX_TOOL_INPUT && this.#fail(new ProviderTooMuch(`tool calls of more than ${MAX_TOOL_INPUT} characters`));
+      case 'tool-call':
+        this.#begun();
+        if (part.providerExecuted !== true) {
+          this.#out.push({ type: 'tool-call', id: part.toolCallId, name: part.toolName, input: part.input });
+        }
+        return false;
+      case 'error':
+        // The SDK goes on after a bad chunk; what follows it cannot be trusted to be whole.
+        return this.#fail(part.error);
+      case 'finish': {
+        const reason = part.finishReason.unified;
+        if (reason === 'interrupted' || reason === 'error') return this.#fail(new StreamEnded('ended'));
+        this.#out.push({ type: 'finish', reason: finishReason(reason), usage: usageOf(part.usage) });
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  #begun(): void {
+    this.#hasBegun = true;
+    this.#meter.bytes = 0;
+  }
+
+  #fail(error: unknown): boolean {
+    this.#out.push({ type: 'failed-with', error });
+    return true;
+  }
+
+  #text(type: 'text' | 'thinking', whole: string): boolean {
+    this.#hasBegun = true;
+    if (whole === '') return false;
+    this.#meter.bytes = 0;
+    const room = MAX_STEP_CHARS - this.#chars;
+    const delta = whole.length > room ? head(whole, room) : whole;
+    this.#chars += delta.length;
+    const last = this.#out.at(-1);
+    if (last?.type === type && this.#out.length >= LOOSE_PIECES) this.#out[this.#out.length - 1] = { type, delta: last.delta + delta };
+    else if (delta !== '') this.#out.push({ type, delta });
+    if (type === 'text') this.#hasText = true;
+    if (delta.length === whole.length) return false;
+    // An answer of reasoning alone is none.
+    if (!this.#hasText) return this.#fail(new ProviderTooMuch(`more than ${MAX_STEP_CHARS} characters of reasoning`));
+    this.#out.push({ type: 'finish', reason: 'length', usage: NO_USAGE });
+    return true;
   }
 }
 

@@ -18,6 +18,7 @@ import {
   type PromptMessage,
   type ProviderFailure,
 } from '../providers/model-stream.ts';
+import { head } from '../text.ts';
 import { openWorkspace, type Workspace } from '../tools/confine.ts';
 import { prepareCall, toolset } from '../tools/toolset.ts';
 import type { ActiveRun, Emit } from './active-run.ts';
@@ -58,6 +59,10 @@ export interface Outcome {
 const MAX_LESSONS = 3;
 /** UTF-16 units of reasoning that a transcript keeps of one step. */
 const MAX_THINKING = 100_000;
+/** UTF-16 units of one run's visible answer, over all its steps. */
+export const MAX_RUN_CHARS = 1_000_000;
+/** UTF-16 units that a run's steps may hold together: what was said, what tools were given and what they gave. After it the answer is due. */
+const MAX_HELD_CHARS = 4_000_000;
 
 /** Runs one turn to its end. Never rejects. */
 export async function executeRun(run: ActiveRun, agent: AgentEntry, deps: ExecuteDeps): Promise<Outcome> {
@@ -194,12 +199,15 @@ class Turn {
     const own: PromptMessage[] = [];
     const maxSteps = deps.config().limits.maxSteps;
 
+    let held = 0;
+    let inputs = 0;
+
     for (this.step = 1; this.step <= maxSteps; this.step++) {
       if (this.step > 1) deps.emit(run, { type: 'model', provider: model.view.provider, model: model.view.id });
       let end: StepEnd | undefined;
       for (let retries = 0; end === undefined; ) {
         if (!prompt.ok) return this.failed(prompt.error);
-        const last = this.step === maxSteps;
+        const last = this.step === maxSteps || held >= MAX_HELD_CHARS;
         const call: ModelCall = {
           ...prompt.value.call,
           messages: [...prompt.value.call.messages, ...own],
@@ -246,12 +254,16 @@ class Turn {
       if (end === undefined || end.kind === 'stopped' || end.kind === 'failed') return this.stopped();
       if (end.calls.length === 0) return this.finished(end.reason);
       if (!prompt.ok) return this.failed(prompt.error);
+      // It was offered none, and asks for more all the same.
+      if (held >= MAX_HELD_CHARS) break;
       await this.useTools(end.calls, own, prompt.value.resultTokens);
+      for (const { input } of end.calls) inputs += input.length;
+      held = own.reduce((sum, message) => sum + message.text.length, inputs);
       if (this.isStopped()) return this.stopped();
     }
     return this.failed({
       kind: 'provider',
-      message: `${model.view.id} went on using tools after ${maxSteps} steps and gave no answer.`,
+      message: `${model.view.id} went on using tools after ${Math.min(this.step, maxSteps)} steps and gave no answer.`,
       fix: 'Ask for less at a time, or choose another model: openclaw models list',
       provider: model.view.provider,
       model: model.view.id,
@@ -286,16 +298,24 @@ class Turn {
       switch (part.type) {
         case 'text': {
           const gap = this.stepText === '' && this.before !== '' ? '\n\n' : '';
-          this.stepText += part.delta;
-          run.text += gap + part.delta;
-          this.journal.add(part.delta);
-          deps.emit(run, { type: 'text', delta: gap + part.delta, text: run.text, itemId });
+          const delta = head(part.delta, Math.max(0, MAX_RUN_CHARS - run.text.length - gap.length));
+          if (delta !== '') {
+            this.stepText += delta;
+            run.text += gap + delta;
+            this.journal.add(delta);
+            deps.emit(run, { type: 'text', delta: gap + delta, text: run.text, itemId });
+          }
+          // What was asked for after a text without end is not done.
+          if (delta.length < part.delta.length) return { kind: 'finished', reason: 'length', calls: [] };
           break;
         }
-        case 'thinking':
-          if (this.stepThinking.length < MAX_THINKING) this.stepThinking += part.delta;
-          deps.emit(run, { type: 'thinking', delta: part.delta, text: this.stepThinking });
+        case 'thinking': {
+          const delta = head(part.delta, MAX_THINKING - this.stepThinking.length);
+          if (delta === '') break;
+          this.stepThinking += delta;
+          deps.emit(run, { type: 'thinking', delta, text: this.stepThinking });
           break;
+        }
         case 'tool-call':
           calls.push(part);
           break;

@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs';
+import type { BigIntStats, Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { err, ok, type Result } from '../../lib/result.ts';
 import { crypto, fs, path } from '../builtins.ts';
@@ -28,6 +28,11 @@ export interface Workspace {
   list(relative: string, max: number): Promise<Result<{ readonly entries: readonly Entry[]; readonly more: boolean }, Refused>>;
   /** Puts `content` at `relative`: made (with its directories) or replaced in one step. A reader sees the old file or the new one. */
   write(relative: string, content: string): Promise<Result<{ readonly created: boolean }, Refused>>;
+  /**
+   * Replaces a file by what `change` makes of its bytes (at most `max`; a larger file is refused). Changes of one file go one after
+   * another, over all workspaces of this process; one by another program in between refuses this one.
+   */
+  change(relative: string, max: number, change: (bytes: Buffer) => Promise<Result<string, Refused>>): Promise<Result<void, Refused>>;
   close(): Promise<void>;
 }
 export interface Entry {
@@ -49,7 +54,7 @@ const at = (dir: Dir, name: string): string => (procFds ? `/proc/self/fd/${dir.h
  * Where paths are not relative to a descriptor: whether what was opened is what stands under the name, with no link on
  * the way. A tree that is swapped to and fro at the right moments could still deceive it; the descriptor cannot be.
  */
-async function isInPlace(dir: Dir, name: string, stat: Stats): Promise<boolean> {
+async function isInPlace(dir: Dir, name: string, stat: Stats | BigIntStats): Promise<boolean> {
   if (procFds) return true;
   const target = path.join(dir.path, name);
   const now = await fs.promises.lstat(target);
@@ -193,40 +198,178 @@ function workspaceOver(root: Dir, given: string, guarded: ReadonlySet<string>): 
         if (!parts.ok) return parts;
         const name = parts.value.at(-1);
         if (name === undefined) return err('That is the workspace itself, a directory.');
-        return await inDir(parts.value.slice(0, -1), true, async (dir) => {
-          const before = await fs.promises.lstat(at(dir, name)).catch((thrown: unknown) => {
-            if (codeOf(thrown) === 'ENOENT') return undefined;
-            throw thrown;
-          });
-          if (before?.isSymbolicLink()) return err(`"${relative}" is a symbolic link; links are not followed.`);
-          if (before?.isDirectory()) return err(`"${relative}" is a directory.`);
-          const refused =
-            before && (unfit(before, relative) ?? (guarded.has(identity(before)) ? `"${relative}" may not be written.` : undefined));
-          if (refused !== undefined) return err(refused);
-          const temporary = `.${crypto().randomBytes(9).toString('base64url')}.tmp`;
-          const file = await open(
-            at(dir, temporary),
-            constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW,
-            before === undefined ? 0o600 : before.mode & 0o777,
-          );
-          try {
-            await file.writeFile(content, 'utf8');
-            await file.sync();
-            if (!(await isInPlace(dir, temporary, await file.stat()))) throw new Error('moved');
-            // `rename` replaces whatever now stands under the name and follows nothing.
-            await fs.promises.rename(at(dir, temporary), at(dir, name));
-          } catch (thrown) {
-            await fs.promises.rm(at(dir, temporary), { force: true });
-            throw thrown;
-          } finally {
-            await file.close();
-          }
-          return ok({ created: before === undefined });
-        });
+        return await inDir(parts.value.slice(0, -1), true, async (dir) =>
+          alone(await lockKey(dir, name), async () => {
+            const before = await stampAt(dir, name);
+            const refused = before && unwritable(before, relative, guarded);
+            if (refused !== undefined) return err(refused);
+            const put = await replace(dir, name, relative, content, before);
+            return put.ok ? ok({ created: before === undefined }) : put;
+          }),
+        );
+      }, relative);
+    },
+    change(relative, max, change) {
+      return total(async () => {
+        const parts = segmentsOf(relative, root.path, given);
+        if (!parts.ok) return parts;
+        const name = parts.value.at(-1);
+        if (name === undefined) return err('That is the workspace itself, a directory.');
+        return await inDir(parts.value.slice(0, -1), false, async (dir) =>
+          alone(await lockKey(dir, name), async () => {
+            const before = await readAt(dir, name, relative, max, guarded);
+            if (!before.ok) return before;
+            const next = await change(before.value.bytes);
+            if (!next.ok) return next;
+            return await replace(dir, name, relative, next.value, before.value.stamp, async () => {
+              const now = await readAt(dir, name, relative, max, guarded);
+              return now.ok && now.value.bytes.equals(before.value.bytes) ? now.value.stamp : undefined;
+            });
+          }),
+        );
       }, relative);
     },
     close: () => root.handle.close(),
   };
+}
+
+const CHANGED = (relative: string): Refused => `"${shown(relative)}" was changed by another program meanwhile; read it again.`;
+
+/**
+ * Puts `content` in the place of the file that `before` describes (undefined: there is none), unless that has become another one.
+ * `look` reads the file once more when the new one is ready to be put there. Between the last look and the replacement lies one system
+ * call of ours and nothing else; there is no way here to make both one.
+ */
+async function replace(
+  dir: Dir,
+  name: string,
+  relative: string,
+  content: string,
+  before: BigIntStats | undefined,
+  look?: () => Promise<BigIntStats | undefined>,
+): Promise<Result<void, Refused>> {
+  const temporary = `.${crypto().randomBytes(9).toString('base64url')}.tmp`;
+  const file = await open(at(dir, temporary), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o600);
+  try {
+    await file.writeFile(content, 'utf8');
+    if (before !== undefined) await keepOwnerAndMode(file, before);
+    await file.sync();
+    if (!(await isInPlace(dir, temporary, await file.stat()))) throw new Error('moved');
+    const expected = look === undefined ? before : await look();
+    if (before === undefined) {
+      // A name that has been taken meanwhile is not taken away.
+      try {
+        fs.linkSync(at(dir, temporary), at(dir, name));
+        fs.unlinkSync(at(dir, temporary));
+        return ok(undefined);
+      } catch (thrown) {
+        if (codeOf(thrown) === 'EEXIST') return err(CHANGED(relative));
+        // A file system without second names.
+      }
+    } else {
+      const now = fs.lstatSync(at(dir, name), { bigint: true, throwIfNoEntry: false });
+      if (expected === undefined || now === undefined || stampOf(now) !== stampOf(expected)) return err(CHANGED(relative));
+    }
+    // `rename` replaces what stands under the name and follows nothing.
+    fs.renameSync(at(dir, temporary), at(dir, name));
+    return ok(undefined);
+  } finally {
+    await fs.promises.rm(at(dir, temporary), { force: true });
+    await file.close();
+  }
+}
+
+/**
+ * The mode exactly, whatever the umask, but without setuid and setgid: as with every write, they were given to other contents. Owner and
+ * group as far as this user may give them; a group that cannot be kept loses its rights to the file.
+ */
+async function keepOwnerAndMode(file: FileHandle, before: BigIntStats): Promise<void> {
+  const own = await file.stat();
+  const [uid, gid] = [Number(before.uid), Number(before.gid)];
+  let mode = Number(before.mode) & 0o1777;
+  if (own.uid !== uid || own.gid !== gid) {
+    const isKept = await file.chown(uid, gid).then(
+      () => true,
+      () =>
+        file.chown(own.uid, gid).then(
+          () => true,
+          () => own.gid === gid,
+        ),
+    );
+    if (!isKept) mode &= ~0o070;
+  }
+  await file.chmod(mode);
+}
+
+/** Tells a file from another one, and from itself with other contents. */
+const stampOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string => `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+
+async function stampAt(dir: Dir, name: string): Promise<BigIntStats | undefined> {
+  try {
+    return await fs.promises.lstat(at(dir, name), { bigint: true });
+  } catch (thrown) {
+    if (codeOf(thrown) === 'ENOENT') return undefined;
+    throw thrown;
+  }
+}
+
+/** All bytes of a file that may be replaced, at most `max`, and what it was when they were read. */
+async function readAt(
+  dir: Dir,
+  name: string,
+  relative: string,
+  max: number,
+  guarded: ReadonlySet<string>,
+): Promise<Result<{ readonly bytes: Buffer; readonly stamp: BigIntStats }, Refused>> {
+  const file = await open(at(dir, name), constants.O_RDONLY | NOFOLLOW | NONBLOCK);
+  try {
+    const stamp = await file.stat({ bigint: true });
+    const refused = unwritable(stamp, relative, guarded);
+    if (refused !== undefined) return err(refused);
+    if (!(await isInPlace(dir, name, stamp))) return err(`"${shown(relative)}" may not be written.`);
+    if (stamp.size > max) return err('That file is too large to edit.');
+    const bytes = Buffer.alloc(Number(stamp.size));
+    let length = 0;
+    while (length < bytes.length) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length, length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    if (length !== bytes.length || stampOf(await file.stat({ bigint: true })) !== stampOf(stamp)) return err(CHANGED(relative));
+    return ok({ bytes, stamp });
+  } finally {
+    await file.close();
+  }
+}
+
+function unwritable(stat: BigIntStats, relative: string, guarded: ReadonlySet<string>): Refused | undefined {
+  if (stat.isSymbolicLink()) return `"${shown(relative)}" is a symbolic link; links are not followed.`;
+  if (stat.isDirectory()) return `"${shown(relative)}" is a directory.`;
+  return unfit(stat, relative) ?? (guarded.has(identity(stat)) ? `"${shown(relative)}" may not be written.` : undefined);
+}
+
+/** Files that are being changed by this process, and the end of the last change that waits for each. */
+const changing = new Map<string, Promise<void>>();
+
+/** A file by what it is: the directory it lies in, whatever names lead there, and its name (files with two names are refused). */
+const lockKey = async (dir: Dir, name: string): Promise<string> =>
+  `${identity(await dir.handle.stat())}/${process.platform === 'linux' ? name : folded(name)}`;
+
+/** Runs `task` when no other one of the same key runs, in the order of the calls. */
+async function alone<T>(key: string, task: () => Promise<T>): Promise<T> {
+  const before = changing.get(key);
+  let release: () => void = () => {};
+  const mine = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  changing.set(key, mine);
+  try {
+    await before;
+    return await task();
+  } finally {
+    release();
+    if (changing.get(key) === mine) changing.delete(key);
+  }
 }
 
 /**
@@ -260,14 +403,14 @@ export function segmentsOf(given: string, ...roots: readonly string[]): Result<r
 }
 
 /** Why a file may be neither read nor replaced, if so. */
-function unfit(stat: Stats, relative: string): Refused | undefined {
+function unfit(stat: Stats | BigIntStats, relative: string): Refused | undefined {
   if (!stat.isFile()) return `"${shown(relative)}" is not a regular file.`;
   // A second name may lie anywhere: this could be a key of the user under another name.
   if (stat.nlink > 1) return `"${shown(relative)}" has more than one name (hard link); it may lie outside of the workspace.`;
   return undefined;
 }
 
-const identity = (stat: { dev: number; ino: number }): string => `${stat.dev}:${stat.ino}`;
+const identity = (stat: { dev: number | bigint; ino: number | bigint }): string => `${stat.dev}:${stat.ino}`;
 
 async function identities(paths: readonly string[]): Promise<ReadonlySet<string>> {
   const found = await Promise.all(paths.map((each) => fs.promises.stat(each).then(identity, () => undefined)));

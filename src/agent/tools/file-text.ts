@@ -24,10 +24,15 @@ export async function textOf(file: FileHandle, max: number): Promise<Result<{ re
       break;
     }
   }
-  const bytes = Buffer.concat(chunks);
+  const text = textOfBytes(Buffer.concat(chunks), cut);
+  return text.ok ? ok({ text: text.value, cut }) : text;
+}
+
+/** `cut`: the bytes may end in the middle of a character. */
+export function textOfBytes(bytes: Buffer, cut = false): Result<string, string> {
   if (bytes.includes(0)) return err('That is a binary file, not text.');
   const text = decode(bytes, cut);
-  return text === undefined ? err('That file is not UTF-8 text.') : ok({ text, cut });
+  return text === undefined ? err('That file is not UTF-8 text.') : ok(text);
 }
 
 function decode(bytes: Buffer, cut: boolean): string | undefined {

@@ -1,16 +1,18 @@
 import { oneLine } from '../text.ts';
 import type { Workspace } from './confine.ts';
 import { MAX_FILE_BYTES, textOf } from './file-text.ts';
+import { findText } from './find-text.ts';
 import { done, failed, type Tool } from './tool.ts';
 
 // Bounds of one search. It is a plain text search: a pattern language would let the text decide how long it takes.
 const MAX_FILES = 2_000;
 const MAX_DIRS = 500;
 const MAX_BYTES = 32 * 1024 * 1024;
+/** A search that has taken this long answers with what it has, ms. */
+const MAX_MS = 10_000;
+const MAX_WANTED = 1_000;
 const MAX_MATCHES = 100;
 const MAX_LINE = 240;
-/** A longer text could make the engine's own search take the product of the two lengths. */
-const MAX_WANTED = 200;
 const MAX_ENTRIES = 2_000;
 const SKIPPED = new Set(['node_modules', '.git', '.venv', '__pycache__']);
 
@@ -33,12 +35,14 @@ export const search: Tool = {
   async run(args, { workspace, signal }) {
     const wanted = args.text('text') ?? args.text('query') ?? args.text('pattern');
     if (wanted === undefined || wanted === '') return failed('"text" is missing.');
-    if (wanted.length > MAX_WANTED) return failed(`"text" has at most ${MAX_WANTED} characters: look for a part of it.`);
+    if (wanted.length > MAX_WANTED) return failed(`"text" is too long: at most ${MAX_WANTED} characters.`);
+    const until = performance.now() + MAX_MS;
+    const isOver = (): boolean => state.cut || signal.aborted || performance.now() > until;
     const state: State = { wanted: wanted.toLowerCase(), matches: [], files: 0, bytes: 0, cut: false };
     const queue = [args.text('path') ?? ''];
     for (let dirs = 0; queue.length > 0; dirs++) {
       const dir = queue.shift() ?? '';
-      if (dirs >= MAX_DIRS || state.cut || signal.aborted) {
+      if (dirs >= MAX_DIRS || isOver()) {
         state.cut = true;
         break;
       }
@@ -51,7 +55,7 @@ export const search: Tool = {
       for (const { name, kind, bytes } of found.value.entries) {
         const path = dir === '' || dir === '.' ? name : `${dir}/${name}`;
         if (kind === 'directory' && !SKIPPED.has(name)) queue.push(path);
-        if (kind === 'file' && bytes <= MAX_FILE_BYTES && !state.cut && !signal.aborted) await searchFile(workspace, path, state);
+        if (kind === 'file' && bytes <= MAX_FILE_BYTES && !isOver()) await searchFile(workspace, path, bytes, state);
       }
     }
     if (state.matches.length === 0) return done(`Nothing found${state.cut ? ' in the part that was searched' : ''}.`);
@@ -67,7 +71,8 @@ interface State {
   cut: boolean;
 }
 
-async function searchFile(workspace: Workspace, path: string, state: State): Promise<void> {
+async function searchFile(workspace: Workspace, path: string, bytes: number, state: State): Promise<void> {
+  state.bytes += bytes;
   if (++state.files > MAX_FILES || state.bytes > MAX_BYTES) {
     state.cut = true;
     return;
@@ -75,16 +80,25 @@ async function searchFile(workspace: Workspace, path: string, state: State): Pro
   const file = await workspace.read(path, (handle) => textOf(handle, MAX_FILE_BYTES));
   if (!file.ok || !file.value.ok) return;
   const { text } = file.value.value;
-  state.bytes += text.length;
-  if (!text.toLowerCase().includes(state.wanted)) return;
-  for (const [index, line] of text.split('\n').entries()) {
-    const at = line.toLowerCase().indexOf(state.wanted);
-    if (at === -1) continue;
+  const folded = text.toLowerCase();
+  // Case may change the length of a text, but not its lines: both are walked along together.
+  const line = { number: 1, from: 0, folded: 0, reported: 0 };
+  await findText(folded, state.wanted, (at) => {
+    for (let next = folded.indexOf('\n', line.folded); next !== -1 && next < at; next = folded.indexOf('\n', line.folded)) {
+      line.folded = next + 1;
+      line.from = text.indexOf('\n', line.from) + 1;
+      line.number++;
+    }
+    if (line.reported === line.number) return true;
     if (state.matches.length >= MAX_MATCHES) {
       state.cut = true;
-      return;
+      return false;
     }
-    const from = Math.max(0, at - MAX_LINE / 2);
-    state.matches.push(`${oneLine(path, 300)}:${index + 1}: ${oneLine(line.slice(from, from + MAX_LINE * 4), MAX_LINE)}`);
-  }
+    line.reported = line.number;
+    const from = line.from + Math.max(0, at - line.folded - MAX_LINE / 2);
+    const end = text.indexOf('\n', from);
+    const shown = text.slice(from, Math.min(end === -1 ? text.length : end, from + MAX_LINE * 4));
+    state.matches.push(`${oneLine(path, 300)}:${line.number}: ${oneLine(shown, MAX_LINE)}`);
+    return true;
+  });
 }

@@ -24,10 +24,13 @@ export class RunFanout {
     this.#maxRuns = options.maxRuns ?? MAX_SHAPED_RUNS;
   }
 
-  /** Every event of every run, in order. A run that ends is forgotten with its last frames. */
-  feed(event: RunEvent): Readonly<Record<Protocol, readonly ShapedEvent[]>> {
+  /**
+   * Every event of every run, in order. A run that ends is forgotten with its last frames. `isBehind`: what was made before is not handed
+   * out yet, so that texts which are told again as they grow wait.
+   */
+  feed(event: RunEvent, isBehind = false): Readonly<Record<Protocol, readonly ShapedEvent[]>> {
     const shapes = this.#runs.get(event.runId) ?? this.#begin(event);
-    const frames = { 3: shapes[3].feed(event), 4: shapes[4].feed(event) };
+    const frames = { 3: shapes[3].feed(event, isBehind), 4: shapes[4].feed(event, isBehind) };
     if (event.type === 'end') this.#runs.delete(event.runId);
     return frames;
   }

@@ -28,7 +28,7 @@ export class RunShape3 implements RunShape {
     this.#toolResults = options.toolResults ?? false;
   }
 
-  feed(event: RunEvent): readonly ShapedEvent[] {
+  feed(event: RunEvent, isBehind = false): readonly ShapedEvent[] {
     switch (event.type) {
       case 'phase':
       case 'model':
@@ -39,7 +39,7 @@ export class RunShape3 implements RunShape {
       case 'start':
         return [this.#agent(event, 'lifecycle', { phase: 'start', startedAt: event.startedAt })];
       case 'text': {
-        const { agent, chat } = this.#answer.add(event);
+        const { agent, chat } = this.#answer.add(event, isBehind);
         return [
           ...(agent ? [this.#assistant(event, agent.text, agent.delta)] : []),
           ...(chat === undefined ? [] : [this.#delta(event, this.#answer.text)]),
@@ -51,8 +51,7 @@ export class RunShape3 implements RunShape {
         return [this.#assistant(event, '', ''), this.#delta(event, '')];
       case 'tool-start':
         return [
-          ...this.#owed(event),
-          ...this.#heldBack(event),
+          ...(this.#answer.mayCatchUp() ? [...this.#owed(event), ...this.#heldBack(event)] : []),
           this.#tool(event, { phase: 'start', name: event.name, toolCallId: event.toolCallId, args: event.args }),
         ];
       case 'tool-end':

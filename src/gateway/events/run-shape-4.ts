@@ -1,7 +1,7 @@
 import type { RunEvent } from '../../agent/api.ts';
 import { unreachable } from '../../lib/errors.ts';
 import type { JsonObject } from '../../lib/json.ts';
-import { AnswerText } from './answer-text.ts';
+import { AnswerText, ThinkingText } from './answer-text.ts';
 import { errorObservation, runErrorText } from './run-error-text.ts';
 import type { RunShape, ShapedEvent } from './shaped-event.ts';
 import { isCommandTool } from './tool-item.ts';
@@ -18,10 +18,19 @@ type Ended<O extends EndEvent['outcome']> = Extract<EndEvent, { outcome: O }>;
  */
 export class RunShape4 implements RunShape {
   readonly #answer = new AnswerText(CHAT_PACE_4);
+  readonly #thinking = new ThinkingText(CHAT_PACE_4);
   #seq = 0;
   #model: { provider: string; model: string } | undefined;
 
-  feed(event: RunEvent): readonly ShapedEvent[] {
+  feed(event: RunEvent, isBehind = false): readonly ShapedEvent[] {
+    if (event.type === 'thinking') return this.#reasoning(event, this.#thinking.add(event, isBehind));
+    // Reasoning that was held back comes before what came after it.
+    if (event.type === 'replace') this.#thinking.reset();
+    const rest = event.type === 'text' ? this.#thinking.mayRest(event.ts, isBehind) : this.#thinking.rest(event.ts);
+    return rest === undefined ? this.#shape(event, isBehind) : [...this.#reasoning(event, rest), ...this.#shape(event, isBehind)];
+  }
+
+  #shape(event: Exclude<RunEvent, { type: 'thinking' }>, isBehind: boolean): readonly ShapedEvent[] {
     switch (event.type) {
       case 'phase': {
         // The pair shares one number, and the chat half goes first.
@@ -34,7 +43,7 @@ export class RunShape4 implements RunShape {
         this.#model = { provider: event.provider, model: event.model };
         return [this.#lifecycle(event, { phase: 'model', provider: event.provider, model: event.model })];
       case 'text': {
-        const { agent, chat } = this.#answer.add(event);
+        const { agent, chat } = this.#answer.add(event, isBehind);
         return [
           ...(agent ? [this.#assistant(event, { text: agent.text, delta: agent.delta, itemId: agent.itemId })] : []),
           ...(chat === undefined ? [] : [this.#delta(event, { deltaText: chat })]),
@@ -45,15 +54,6 @@ export class RunShape4 implements RunShape {
         return [
           this.#assistant(event, { itemId: event.itemId, text: '', delta: '', replace: true }),
           this.#delta(event, { deltaText: '', replace: true }),
-        ];
-      case 'thinking':
-        return [
-          {
-            ...this.#agent(event, 'thinking', { text: event.text, delta: event.delta }),
-            audience: 'tool-origin',
-            droppable: true,
-            coalesce: `${event.runId}/thinking`,
-          },
         ];
       case 'retrying':
         return [
@@ -84,8 +84,7 @@ export class RunShape4 implements RunShape {
   #toolStart(event: Extract<RunEvent, { type: 'tool-start' }>): readonly ShapedEvent[] {
     const { name, toolCallId, args, title } = event;
     return [
-      ...this.#owed(event),
-      ...this.#heldBack(event),
+      ...(this.#answer.mayCatchUp() ? [...this.#owed(event), ...this.#heldBack(event)] : []),
       this.#agent(event, 'item', {
         itemId: `tool:${toolCallId}`,
         toolCallId,
@@ -211,6 +210,13 @@ export class RunShape4 implements RunShape {
         ...(text === '' ? {} : { message: message(event, text) }),
       }),
     ];
+  }
+
+  #reasoning(event: RunEvent, told: { readonly text: string; readonly delta: string } | undefined): readonly ShapedEvent[] {
+    if (told === undefined) return [];
+    const { text, delta } = told;
+    const shaped = this.#agent(event, 'thinking', { text, delta });
+    return [{ ...shaped, audience: 'tool-origin', droppable: true, coalesce: `${event.runId}/thinking` }];
   }
 
   #owed(event: RunEvent): readonly ShapedEvent[] {

@@ -19,7 +19,8 @@ export interface ShapedEvent {
 
 /** A state machine for one run and one protocol: feed it everything, in order. Pure: time is the events' own `ts`. */
 export interface RunShape {
-  feed(event: RunEvent): readonly ShapedEvent[];
+  /** `isBehind`: whatever can wait for the next event should. */
+  feed(event: RunEvent, isBehind?: boolean): readonly ShapedEvent[];
 }
 
 /**

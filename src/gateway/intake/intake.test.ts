@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { Lane, type Tap } from './lane.ts';
-import { nextTurn } from './large-json.ts';
 import { Slots } from './slots.ts';
 import { TURN_MS, Turns } from './turns.ts';
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 /** Each piece of work takes 1 ms of a clock that only work moves. */
 function workshop() {

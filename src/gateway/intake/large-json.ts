@@ -1,6 +1,7 @@
 import { isRecord } from '../../lib/json.ts';
 import { JsonScanner, type LongString, type ScanFault } from '../../lib/json-scan.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
+import { turn } from '../../lib/turn.ts';
 
 /** Up to here (bytes) a text is parsed where it is: at most two milliseconds, whatever it holds. */
 export const SMALL_JSON = 66 * 1024;
@@ -10,9 +11,6 @@ const STEP = 2 * 1024 * 1024;
 const SLICE = 1024 * 1024;
 /** The first step: what usual clients say first is known after it. */
 const HEAD = 1024;
-
-/** The next turn of the event loop. */
-export const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 /**
  * Parses a large JSON text (UTF-8) without holding the event loop: looked over first, within the bounds of `JsonScanner`; then its
@@ -30,7 +28,7 @@ export async function parseLargeJson<Refused>(
     const refused = mayGoOn(scanner.top);
     if (refused !== undefined) return err({ refused });
     if (fault !== undefined) return err({ fault });
-    await nextTurn();
+    await turn();
   }
   try {
     const { long } = scanner;
@@ -46,10 +44,10 @@ export async function parseLargeJson<Refused>(
 }
 
 async function textOf(bytes: Buffer, { from, to, escaped }: LongString): Promise<string> {
-  await nextTurn();
+  await turn();
   if (!escaped) return bytes.toString('utf8', from, to);
   let text = '';
-  for (let at = from; at < to; await nextTurn()) {
+  for (let at = from; at < to; await turn()) {
     const end = cutAfter(bytes, at, to);
     text += JSON.parse(`"${bytes.toString('utf8', at, end)}"`) as string;
     at = end;

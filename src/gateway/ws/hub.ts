@@ -1,5 +1,6 @@
 import type { Principal } from '../../auth/admit.ts';
 import { mayReceive } from '../../auth/authorize.ts';
+import { turn } from '../../lib/turn.ts';
 import type { EventDescriptor } from '../../protocol/define.ts';
 import { EVENTS, type EventName } from '../../protocol/events.ts';
 import { eventBody, eventBodyOfJson, type StateVersion } from '../../protocol/frames.ts';
@@ -30,17 +31,31 @@ export interface Broadcast {
   readonly among?: Iterable<Receiver>;
   /** Beyond the event's own scope. */
   readonly to?: (receiver: Receiver) => boolean;
+  /** The connection that is never made to wait for others: what it asked for next would be answered before. */
+  readonly first?: string | undefined;
   readonly key?: string;
   readonly join?: OutEvent['join'];
   /** Overrides the event's declared durability downwards: a delta of `chat` may be dropped, its ending not. */
   readonly droppable?: boolean;
 }
 
+/** What one turn of the event loop hands out, over all broadcasts and receivers, UTF-16 units. */
+const SLICE_CHARS = 512 * 1024;
+
 const descriptors: ReadonlyMap<string, EventDescriptor> = new Map(EVENTS.map((event) => [event.name, event]));
 
 /** Everyone who is connected. The body of a broadcast is built once per protocol; each receiver only adds its `seq`. */
 export class Hub {
   readonly #receivers = new Set<Receiver>();
+  /** What did not fit into a turn, in the order in which each of them gets it. A receiver that waits gets everything through here. */
+  readonly #waiting = new Map<Receiver, OutEvent[]>();
+  #handedOut = 0;
+  #isSpreading = false;
+
+  /** More was broadcast than could be handed out yet: who can wait with what comes next should. */
+  get isBehind(): boolean {
+    return this.#waiting.size > 0;
+  }
 
   get size(): number {
     return this.#receivers.size;
@@ -59,6 +74,7 @@ export class Hub {
   }
   remove(receiver: Receiver): void {
     this.#receivers.delete(receiver);
+    this.#waiting.delete(receiver);
   }
 
   broadcast(broadcast: Broadcast): void {
@@ -75,8 +91,45 @@ export class Hub {
         event = payload === undefined ? null : outEvent(broadcast, descriptor, payload);
         built[slot] = event;
       }
-      if (event !== null) receiver.event(event);
+      if (event !== null) this.#hand(receiver, event, receiver.connId === broadcast.first);
     }
+  }
+
+  /** Large frames for many go out over several turns of the event loop; each receiver still gets all in order. */
+  #hand(receiver: Receiver, event: OutEvent, isFirst: boolean): void {
+    const waiting = this.#waiting.get(receiver);
+    if (waiting !== undefined && !isFirst) {
+      waiting.push(event);
+      return;
+    }
+    if (waiting === undefined && !isFirst && this.#handedOut >= SLICE_CHARS) {
+      this.#waiting.set(receiver, [event]);
+      return;
+    }
+    this.#waiting.delete(receiver);
+    for (const each of waiting === undefined ? [event] : [...waiting, event]) {
+      this.#handedOut += each.body.length;
+      receiver.event(each);
+    }
+    if (!this.#isSpreading) void this.#spread();
+  }
+
+  async #spread(): Promise<void> {
+    this.#isSpreading = true;
+    do {
+      await turn();
+      this.#handedOut = 0;
+      for (const [receiver, events] of this.#waiting) {
+        while (events.length > 0 && this.#handedOut < SLICE_CHARS) {
+          const event = events.shift() as OutEvent;
+          this.#handedOut += event.body.length;
+          receiver.event(event);
+        }
+        if (events.length > 0) break;
+        this.#waiting.delete(receiver);
+      }
+    } while (this.#waiting.size > 0);
+    this.#isSpreading = false;
   }
 
   /** Closes every connection that `match` names, at once; the one that asked for it (`by`) when it has its answer. */

@@ -16,14 +16,15 @@ const RESTARTED: Fault = {
 };
 
 /**
- * One answer as chunks. Text is cumulative on our side, so what a slow reader has not taken yet is kept as a position and not as a queue: it gets
- * the rest in one chunk when it is ready.
+ * One answer as chunks. What a slow reader has not taken yet is one text and not a queue of pieces: it gets the rest in one chunk when it is
+ * ready. The whole text is looked at only where that is needed: a piece costs its own length, however long the answer.
  */
 export class AnswerStream {
   readonly #stream: EventStream;
   readonly #head: CompletionHead;
   readonly #includeUsage: boolean;
   #text = '';
+  #unsent = '';
   #sent = 0;
   /** Set after `replace`: what was sent, to be compared with the new answer. */
   #said: string | undefined;
@@ -45,13 +46,18 @@ export class AnswerStream {
 
   feed(event: RunEvent): void {
     if (this.#isOver) return;
-    if (event.type === 'text') this.#text = event.text;
-    else if (event.type === 'replace') {
+    if (event.type === 'text') {
+      this.#text = event.text;
+      if (this.#said === undefined) this.#unsent += event.delta;
+      else if (!this.#says(this.#said, event)) return this.fail(RESTARTED);
+    } else if (event.type === 'replace') {
       this.#said ??= this.#text.slice(0, this.#sent);
       this.#text = '';
+      this.#unsent = '';
     } else if (event.type === 'end') {
       this.#end = event;
-      if (event.outcome === 'ok' && event.text.length >= this.#sent) this.#text = event.text;
+      // It ended well, and shorter than what the reader was told.
+      if (event.outcome === 'ok' && this.#said !== undefined && this.#said !== '') return this.fail(RESTARTED);
     } else return;
     this.#pump();
   }
@@ -65,27 +71,26 @@ export class AnswerStream {
 
   #pump(): void {
     if (this.#isOver || !this.#stream.isWritable) return;
-    if (this.#said !== undefined && !this.#sameBeginning(this.#said)) {
-      this.fail(RESTARTED);
-      return;
-    }
-    if (this.#text.length > this.#sent && this.#said === undefined) {
+    if (this.#unsent !== '') {
       // Half a surrogate pair waits for its other half.
-      const last = this.#text.charCodeAt(this.#text.length - 1);
-      const end = this.#end === undefined && last >= 0xd800 && last <= 0xdbff ? this.#text.length - 1 : this.#text.length;
-      const piece = this.#text.slice(this.#sent, end);
-      this.#sent = end;
+      const last = this.#unsent.charCodeAt(this.#unsent.length - 1);
+      const end = this.#end === undefined && last >= 0xd800 && last <= 0xdbff ? this.#unsent.length - 1 : this.#unsent.length;
+      const piece = this.#unsent.slice(0, end);
+      this.#unsent = this.#unsent.slice(end);
+      this.#sent += end;
       if (piece !== '' && !this.#stream.write(textChunk(this.#head, piece))) return;
     }
     if (this.#end) this.#finish(this.#end);
   }
 
   /** Whether the answer that was begun again can still become what has been said already. */
-  #sameBeginning(said: string): boolean {
-    if (!said.startsWith(this.#text.slice(0, said.length))) return false;
-    if (this.#text.length >= said.length) this.#said = undefined;
-    // It ended well, and shorter than what the reader was told.
-    else if (this.#end?.outcome === 'ok') return false;
+  #says(said: string, { text, delta }: { readonly text: string; readonly delta: string }): boolean {
+    const from = text.length - delta.length;
+    const common = said.length - from;
+    if (!said.startsWith(delta.slice(0, common), from)) return false;
+    if (delta.length < common) return true;
+    this.#said = undefined;
+    this.#unsent = delta.slice(common);
     return true;
   }
 
