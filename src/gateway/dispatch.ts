@@ -61,6 +61,8 @@ export function dispatch(
     return 'taken';
   }
   const { descriptor, handler } = bound;
+  // What answers later holds the id and not the frame: a call may wait for a day, and its frame may have megabytes.
+  const { id } = frame;
   const denied = authorize(call.principal, descriptor, call.protocol);
   const early = denied ?? oversized(descriptor, bytes) ?? tooMany(ports, descriptor, call);
   if (early !== undefined) {
@@ -76,7 +78,7 @@ export function dispatch(
     // A handler that throws is a bug here, not the caller's: the log gets the cause, the caller a word that is safe to show.
     ports.log.error('a handler failed', { method: descriptor.name, cause: messageOf(thrown) });
     send(
-      errorText(frame.id, {
+      errorText(id, {
         code: 'UNAVAILABLE',
         message: `${descriptor.name} failed inside the gateway; see openclaw logs`,
         retryable: true,
@@ -84,9 +86,9 @@ export function dispatch(
     );
   };
   try {
-    const more = (payload: unknown): void => send(ok(frame.id, payload));
+    const more = (payload: unknown): void => send(ok(id, payload));
     const answer = (handler as Handler<unknown>)(params.value, { ...call, more });
-    if (answer instanceof Promise) answer.then((value) => send(textOf(frame.id, value)), failed).catch(failed);
+    if (answer instanceof Promise) answer.then((value) => send(textOf(id, value)), failed).catch(failed);
     else send(textOf(frame.id, answer));
   } catch (thrown) {
     failed(thrown);

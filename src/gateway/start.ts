@@ -31,9 +31,10 @@ import { CLOSE } from '../protocol/close.ts';
 import type { SessionDefaults } from '../protocol/connect.ts';
 import { EVENTS } from '../protocol/events.ts';
 import { indexMethods, SOCKET_METHODS, WIRE_METHODS } from '../protocol/registry.ts';
+import { attachmentFiles } from '../store/attachments.ts';
 import { loadGatewayIdentity } from '../store/gateway-identity.ts';
 import { takeInstanceLock } from '../store/instance-lock.ts';
-import { AGENT_SCHEMA, createAgentStore } from '../store/sqlite/agent.ts';
+import { AGENT_SCHEMA, AGENT_WAITING_SCHEMA, createAgentStore } from '../store/sqlite/agent.ts';
 import { AUDIT_SCHEMA, sqliteAudit } from '../store/sqlite/audit.ts';
 import { DEVICES_SCHEMA, sqliteDevices } from '../store/sqlite/devices.ts';
 import { EVENT_LOG_STEP, eventLog } from '../store/sqlite/event-log.ts';
@@ -82,7 +83,7 @@ import { keepYoungHeapSmall } from './young-heap.ts';
  */
 
 /** Every step of the database's schema, oldest first. Append only. */
-export const SCHEMAS = [EVENT_LOG_STEP, DEVICES_SCHEMA, AUDIT_SCHEMA, AGENT_SCHEMA];
+export const SCHEMAS = [EVENT_LOG_STEP, DEVICES_SCHEMA, AUDIT_SCHEMA, AGENT_SCHEMA, AGENT_WAITING_SCHEMA];
 
 export interface GatewayFlags {
   /** Values by config path, e.g. `{'gateway.bind': 'lan'}`; they beat environment and file. */
@@ -189,6 +190,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     closing.push(() => trySetup.stop());
     const agent: Agent = await createAgent({
       store: createAgentStore(db, events),
+      attachments: attachmentFiles(paths.attachmentsDir),
       config: { current: () => settings.agent.config },
       clock,
       log: log.part('agent'),

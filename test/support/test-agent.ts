@@ -8,7 +8,8 @@ import type { AgentConfig, AgentPorts, AgentStore, LocalServerSpec } from '../..
 import type { Clock } from '../../src/lib/clock.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLog } from '../../src/lib/log.ts';
-import { AGENT_SCHEMA, createAgentStore } from '../../src/store/sqlite/agent.ts';
+import { attachmentFiles } from '../../src/store/attachments.ts';
+import { AGENT_SCHEMA, AGENT_WAITING_SCHEMA, createAgentStore } from '../../src/store/sqlite/agent.ts';
 import { EVENT_LOG_STEP, type EventLog, eventLog } from '../../src/store/sqlite/event-log.ts';
 import { openDatabase, type Store } from '../../src/store/sqlite/open.ts';
 
@@ -65,7 +66,7 @@ export async function testAgent(options: TestAgentOptions = {}): Promise<TestAge
   const dir = options.dir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'oca-'));
   const workspace = path.join(dir, 'workspace');
   const clock = options.clock ?? systemClock;
-  const opened = await openDatabase(path.join(dir, 'db.sqlite'), { schemas: [EVENT_LOG_STEP, AGENT_SCHEMA] });
+  const opened = await openDatabase(path.join(dir, 'db.sqlite'), { schemas: [EVENT_LOG_STEP, AGENT_SCHEMA, AGENT_WAITING_SCHEMA] });
   if (!opened.ok) throw opened.error;
   const db = opened.value;
   const events = eventLog(db);
@@ -94,6 +95,7 @@ export async function testAgent(options: TestAgentOptions = {}): Promise<TestAge
   const gate: Store = { ...db, write: (work) => (dead ? new Promise(() => {}) : db.write(work)) };
   const agent = await createAgent({
     store: options.wrapStore?.(createAgentStore(gate, events)) ?? createAgentStore(gate, events),
+    attachments: attachmentFiles(path.join(dir, 'attachments')),
     config: { current: () => config },
     clock,
     log: silentLog,
