@@ -245,7 +245,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       const kept = store.request(run.runId);
       if (kept === undefined) throw new Error('the request of a run is missing');
       const request = await loadRequest(kept, run.file, ports.attachments).catch((thrown: unknown) => {
-        throw new UserError('ATTACHMENTS_LOST', `The attachments of this message cannot be read any more: ${messageOf(thrown)}`);
+        throw new UserError('REQUEST_LOST', `What was asked cannot be read any more: ${messageOf(thrown)}`);
       });
       return { request, over };
     } catch (thrown) {
@@ -398,7 +398,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   async function send(request: TurnRequest): Promise<SendOutcome> {
     const wrong = checkRequest(request);
     if (wrong !== undefined) return refused(wrong);
-    const size = sizeOf(request);
+    const { texts, all: size } = sizeOf(request);
     if (acceptingBytes > 0 && acceptingBytes + size > BUDGET.accepting) return bytesFull(1_000);
     acceptingBytes += size;
     try {
@@ -410,7 +410,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
         const record = store.run(request.runId);
         return record === undefined ? twin : known(record, await digestOf(request));
       }
-      const outcome = accept(request, size);
+      const outcome = accept(request, texts, size);
       accepting.set(request.runId, outcome);
       try {
         return await outcome;
@@ -425,7 +425,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     }
   }
 
-  async function accept(request: TurnRequest, size: number): Promise<SendOutcome> {
+  async function accept(request: TurnRequest, texts: number, size: number): Promise<SendOutcome> {
     const { sessionKey: key } = request;
     const stopping = (): SendOutcome =>
       refused({ code: 'UNAVAILABLE', message: 'the gateway is stopping', retryable: true, retryAfterMs: 2_000 });
@@ -456,15 +456,16 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     let file: string | undefined;
     let isTaken = false;
     try {
-      const taking = takeIn(request, ports.attachments);
+      const taking = takeIn(request, texts, ports.attachments);
       const taken = taking instanceof Promise ? await taking : taking;
-      file = taken.file;
+      ({ file } = taken);
       if (before !== undefined) await before;
       if (draining) return stopping();
       const provider = providerOf(agentId, key, request.model);
       const isMarked = busy === 0 && lanes.isFree({ lane: key, principal: principalId, provider, bytes: size });
       const stored = store.accept({
         request: taken.request,
+        ...(taken.spilled !== undefined && { spilled: taken.spilled }),
         bytes: size,
         ...(file !== undefined && { file }),
         isMarked,

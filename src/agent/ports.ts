@@ -177,7 +177,10 @@ export interface KeptAttachment {
   readonly bytes: number;
 }
 /** A request as the database keeps it. Earlier versions kept attachments with their content. */
-export type KeptRequest = Omit<TurnRequest, 'attachments'> & { readonly attachments?: readonly (KeptAttachment | Attachment)[] };
+export type KeptRequest =
+  | (Omit<TurnRequest, 'attachments'> & { readonly attachments?: readonly (KeptAttachment | Attachment)[] })
+  /** A large one lies in the file behind its attachments: so many bytes of JSON. */
+  | { readonly spilled: number; readonly attachments?: readonly KeptAttachment[] };
 
 /** What has to be known of a run while it waits. `origin` is not known of runs that an earlier version took. */
 export interface RunHead {
@@ -191,7 +194,7 @@ export interface UnfinishedRun {
   readonly head: RunHead;
   /** Of the request and its attachments, on disk. */
   readonly bytes: number;
-  /** Name of the file with its attachments. */
+  /** Name of the file with its attachments, or with all of it. */
   readonly file?: string;
   /** It was being taken up, or closed after a crash, when the process ended. */
   readonly isMarked: boolean;
@@ -202,7 +205,9 @@ export interface UnfinishedRun {
 }
 
 export interface NewRun {
-  readonly request: KeptRequest;
+  readonly request: Omit<TurnRequest, 'attachments'> & { readonly attachments?: readonly KeptAttachment[] };
+  /** Bytes of the request's JSON in the file; undefined: it goes into the database. */
+  readonly spilled?: number;
   /** Bytes on disk, for `UnfinishedRun`. */
   readonly bytes: number;
   readonly file?: string;
@@ -305,12 +310,12 @@ export interface AgentStore {
   setSessionModel(key: string, agentId: string, newSessionId: string, model: string | null, at: number): Promise<SessionRecord>;
 }
 
-/** Contents of attachments while their run has not ended: one private file a run, which neither the loop nor the database carries. */
+/** Attachments and large requests while their run has not ended: one private file a run, which neither the loop nor the database carries. */
 export interface AttachmentStore {
   /** Writes a new file and resolves with its name once it is durable. Rejects, with nothing left behind, when `chunks` throws or the disk does. */
   write(chunks: AsyncIterable<Uint8Array>): Promise<string>;
-  /** The file cut into pieces of these sizes (bytes), as base64. Rejects when it is not there or not as long. */
-  read(name: string, sizes: readonly number[]): Promise<readonly string[]>;
+  /** The file cut into pieces of these sizes (bytes). Rejects when it is not there or not as long. */
+  read(name: string, sizes: readonly number[]): Promise<readonly Buffer[]>;
   /** Never rejects; what stays behind goes with the next `sweep`. */
   remove(name: string): Promise<void>;
   /** Removes what no run names, one after the other; the number of files removed. Never rejects. */

@@ -4,7 +4,7 @@ export const BUDGET = {
   bytesInAll: 512 * 1024 * 1024,
   runsInAll: 1_000,
   /** Requests that are in memory at the same time because they are being accepted, bytes. A single one may be larger. */
-  accepting: 64 * 1024 * 1024,
+  accepting: 32 * 1024 * 1024,
 } as const;
 
 interface Share {
@@ -47,15 +47,15 @@ export class WaitingBudget {
   }
 }
 
-/** An upper bound of what a request takes in memory and on disk, within a quarter: its texts, its attachments as bytes. */
+/** What a request takes, bytes: its texts, and its attachments as bytes. */
 export function sizeOf(request: {
   readonly message: string;
   readonly extraSystemPrompt?: string;
   readonly context?: readonly { readonly text: string }[];
   readonly attachments?: readonly { readonly content: string }[];
-}): number {
-  let bytes = Buffer.byteLength(request.message) + Buffer.byteLength(request.extraSystemPrompt ?? '');
-  for (const { text } of request.context ?? []) bytes += Buffer.byteLength(text) + 32;
-  for (const { content } of request.attachments ?? []) bytes += Math.floor((content.length * 3) / 4);
-  return bytes;
+}): { readonly texts: number; readonly all: number } {
+  let texts = Buffer.byteLength(request.message) + Buffer.byteLength(request.extraSystemPrompt ?? '');
+  for (const { text } of request.context ?? []) texts += Buffer.byteLength(text) + 32;
+  const attached = (request.attachments ?? []).reduce((sum, { content }) => sum + Math.floor((content.length * 3) / 4), 0);
+  return { texts, all: texts + attached };
 }

@@ -322,7 +322,9 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
 
     accept: (run) =>
       db.write((tx): Accepted => {
-        const { request, at } = run;
+        const { request, spilled, at } = run;
+        const kept: KeptRequest =
+          spilled === undefined ? request : { spilled, ...(request.attachments !== undefined && { attachments: request.attachments }) };
         const known = runRow(tx, request.runId);
         if (known !== undefined) return { kind: 'known', run: runOf(known) };
         const channel = request.origin.via === 'http' ? 'http' : 'webchat';
@@ -331,16 +333,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         tx.prepare(
           `INSERT INTO runs (run_id, session_key, session_id, agent_id, principal_id, status, accepted_at, digest, request)
            VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?)`,
-        ).run(
-          request.runId,
-          request.sessionKey,
-          sessionId,
-          run.agentId,
-          request.origin.principalId,
-          at,
-          run.digest,
-          JSON.stringify(request),
-        );
+        ).run(request.runId, request.sessionKey, sessionId, run.agentId, request.origin.principalId, at, run.digest, JSON.stringify(kept));
         const head: RunHead = { origin: request.origin, ...(request.model !== undefined && { model: request.model }) };
         tx.prepare('INSERT INTO run_waiting (run_id, bytes, head, file, marked) VALUES (?, ?, ?, ?, ?)').run(
           request.runId,
@@ -355,11 +348,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
           ...(request.origin.label !== undefined && { senderLabel: request.origin.label }),
           ...(request.attachments !== undefined &&
             request.attachments.length > 0 && {
-              attachments: request.attachments.map((each) => ({
-                mimeType: each.mimeType,
-                bytes: 'bytes' in each ? each.bytes : Math.floor((each.content.length * 3) / 4),
-                ...(each.fileName !== undefined && { fileName: each.fileName }),
-              })),
+              attachments: request.attachments,
             }),
         };
         const [entry] = addEntries(tx, sessionId, request.sessionKey, request.runId, [{ id: run.entryId, at, message }]);
