@@ -33,7 +33,14 @@ export interface Agent {
 
   onRunEvent(listener: (event: RunEvent) => void): Cancel;
   onSessionEvent(listener: (event: SessionEvent) => void): Cancel;
+  /** Running and waiting ones, without those that are held. */
   activeRuns(): number;
+  /** Runs over which the process died again and again: they are not taken up by themselves. */
+  heldRuns(): readonly HeldRun[];
+  /** Takes a held run up as if nothing had happened; false: it is not held. */
+  retryHeld(runId: string): Promise<boolean>;
+  /** Ends a held run as aborted, durable on return, without looking at what it holds; false: it is not held. */
+  dropHeld(runId: string): Promise<boolean>;
   /** Turns begin from here on, those that an earlier life left waiting first. Once, when the gateway can be reached. */
   resume(): void;
   /** Stops taking turns, lets running ones finish until `deadlineMs` has passed, then marks them interrupted. Durable on return. */
@@ -102,6 +109,19 @@ export interface AbortRequest {
   readonly mayAbort: (run: { readonly runId: string; readonly principalId: string }) => boolean;
 }
 export type AbortOutcome = { readonly ok: true; readonly runIds: readonly string[] } | { readonly ok: false; readonly error: WireError };
+
+export interface HeldRun {
+  readonly runId: string;
+  readonly sessionKey: string;
+  readonly agentId: string;
+  readonly principalId: string;
+  readonly acceptedAt: number;
+  readonly heldAt: number;
+  /** Of the request with its attachments. */
+  readonly bytes: number;
+  /** Where the process died: when the run was begun, or when it was closed after a crash. */
+  readonly during: 'begin' | 'close';
+}
 
 export type RunStatus = 'queued' | 'running' | 'ok' | 'error' | 'aborted' | 'interrupted';
 export interface RunView {

@@ -1,40 +1,51 @@
 import type { Cancel } from '../lib/clock.ts';
 import { messageOf, UserError } from '../lib/errors.ts';
 import type { WireError } from '../protocol/errors.ts';
-import type {
-  AbortOutcome,
-  AbortRequest,
-  Agent,
-  AgentView,
-  ModelView,
-  RunEvent,
-  RunEventBody,
-  RunView,
-  SendOutcome,
-  SessionEvent,
-  SessionView,
-  TranscriptPage,
-  TranscriptQuery,
-  TurnRequest,
+import {
+  type AbortOutcome,
+  type AbortRequest,
+  type Agent,
+  type AgentView,
+  BUILTIN_PROVIDER,
+  type HeldRun,
+  type ModelView,
+  type RunEvent,
+  type RunEventBody,
+  type RunView,
+  type SendOutcome,
+  type SessionEvent,
+  type SessionView,
+  type TranscriptPage,
+  type TranscriptQuery,
+  type TurnRequest,
 } from './api.ts';
 import { crypto } from './builtins.ts';
-import type { AgentEntry, AgentPorts, NewEntry, RunEnd, RunRecord, SessionRecord, Written } from './ports.ts';
+import type { AgentEntry, AgentPorts, NewEntry, RunEnd, RunHead, RunRecord, SessionRecord, Written } from './ports.ts';
 import { createCatalog, refOf } from './providers/catalog.ts';
 import { createLocalServers } from './providers/local-servers.ts';
 import { type ConnectedModel, NO_USAGE } from './providers/model-stream.ts';
 import { type ActiveRun, stopRun } from './run/active-run.ts';
-import { checkRequest, digestOf } from './run/check-request.ts';
+import { checkRequest } from './run/check-request.ts';
 import type { Outcome } from './run/execute-run.ts';
 import { createLanes } from './run/lanes.ts';
+import { loadRequest } from './run/load-request.ts';
 import { createModelMemory } from './run/model-memory.ts';
 import { INTERRUPTED, recoveryEntries } from './run/recovery.ts';
+import { digestOf, NotBase64, takeIn } from './run/take-in.ts';
+import { BUDGET, sizeOf, WaitingBudget } from './run/waiting-budget.ts';
 import { agentOfSessionKey, canonicalSessionKey } from './session-key.ts';
 import { createExpiry } from './sessions/expiry.ts';
 import { sessionView } from './sessions/view.ts';
 import { oneLine, visibleText } from './text.ts';
 
-/** Waiting runs over all sessions. */
-const MAX_WAITING = 1_000;
+/** Runs at a time over all providers, for each that may run at a time with one. */
+const PROVIDERS_AT_A_TIME = 4;
+/** Requests of running turns that are in memory, bytes: what a provider is sent takes a multiple of it. */
+const RUNNING_BYTES = { bytesPerPrincipal: 24 * 1024 * 1024, bytesInAll: 48 * 1024 * 1024 };
+/** A run over which the process died in so many lives is set aside. */
+const MAX_DEATHS = 2;
+/** Files of attachments that no run names are looked for this long after the start, ms. */
+const SWEEP_MS = 3_000;
 /** First look for model servers of this machine after the start, ms. */
 const FIRST_LOOK_MS = 1_500;
 /** An end that could not be written (disk full) is written again after this, ms, until it is or the gateway stops. */
@@ -53,15 +64,24 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   const local = createLocalServers({ specs: () => config.current().localServers, fetch: ports.fetch, clock });
   const catalog = createCatalog({ config: () => config.current(), local, fetch: ports.fetch, clock, tryModel: ports.tryModel });
   const memory = createModelMemory(clock);
-  const lanes = createLanes(() => config.current().limits.maxConcurrent);
+  const lanes = createLanes(() => {
+    const perProvider = config.current().limits.maxConcurrent;
+    return { perProvider, inAll: perProvider * PROVIDERS_AT_A_TIME, ...RUNNING_BYTES };
+  });
+  const budget = new WaitingBudget();
 
   const active = new Map<string, ActiveRun>();
   /** Sends that are being written, so that a repeat in the same moment is the same run. */
   const accepting = new Map<string, Promise<SendOutcome>>();
   const acceptingPerKey = new Map<string, number>();
+  /** Resolves when what was sent to a session so far is with the store, so that what has attachments is not overtaken. */
+  const acceptingTails = new Map<string, Promise<unknown>>();
+  let acceptingBytes = 0;
+  /** Resolves when the run that is being taken up from the disk is on disk as running. */
+  let takenUp: Promise<void> = Promise.resolve();
   const waiters = new Map<string, Set<() => void>>();
   /** Ends that the disk did not take. */
-  const unwritten = new Map<string, RunEnd>();
+  const unwritten = new Map<string, { readonly run: ActiveRun; readonly end: RunEnd }>();
   const runListeners = new Set<(event: RunEvent) => void>();
   const sessionListeners = new Set<(event: SessionEvent) => void>();
   let draining = false;
@@ -91,7 +111,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   function emit(run: ActiveRun, body: RunEventBody): void {
     const { runId, sessionKey, sessionId, agentId } = run;
     run.seq++;
-    tell(runListeners, { runId, sessionKey, sessionId, agentId, origin: run.request.origin, seq: run.seq, ts: clock.now(), ...body });
+    tell(runListeners, { runId, sessionKey, sessionId, agentId, origin: run.origin, seq: run.seq, ts: clock.now(), ...body });
   }
   function tellWritten({ entries, session }: Written): void {
     if (sessionListeners.size === 0) return;
@@ -160,16 +180,29 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
 
   // ── runs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  function activate(record: RunRecord, request: TurnRequest): ActiveRun {
+  interface Kept {
+    readonly head: RunHead;
+    readonly bytes: number;
+    readonly file?: string | undefined;
+    readonly deaths?: number;
+    readonly heldAt?: number | undefined;
+  }
+  function activate(record: RunRecord, kept: Kept): ActiveRun {
     const entry: ActiveRun = {
       runId: record.runId,
       sessionKey: record.sessionKey,
       sessionId: record.sessionId,
       agentId: record.agentId,
       acceptedAt: record.acceptedAt,
-      request,
+      origin: kept.head.origin ?? { principalId: record.principalId, via: 'chat' },
+      wanted: kept.head.model,
+      bytes: kept.bytes,
+      file: kept.file,
+      wasCut: record.status === 'running',
       controller: new AbortController(),
       status: 'queued',
+      deaths: kept.deaths ?? 0,
+      heldAt: kept.heldAt,
       stop: undefined,
       startedAt: undefined,
       provider: undefined,
@@ -180,13 +213,61 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     active.set(entry.runId, entry);
     return entry;
   }
-  const enqueue = (entry: ActiveRun): void => lanes.add(entry.sessionKey, entry.runId, () => perform(entry));
+  /** What a run leaves on disk beside its transcript goes when its end is written. */
+  function release(run: ActiveRun): void {
+    budget.remove(run.origin.principalId, run.bytes);
+    if (run.file !== undefined) void ports.attachments.remove(run.file);
+  }
+
+  function providerOf(agentId: string, sessionKey: string, wanted: string | undefined): string {
+    const ref = wanted ?? store.session(sessionKey)?.model;
+    const agent = agentEntry(agentId);
+    const view = ref !== undefined ? catalog.find(ref) : agent && catalog.defaultView(agent);
+    return view?.provider ?? ref ?? BUILTIN_PROVIDER;
+  }
+  const providerOfRun = (run: ActiveRun | undefined): string =>
+    run === undefined ? BUILTIN_PROVIDER : providerOf(run.agentId, run.sessionKey, run.wanted);
+
+  /** `fresh`: what was asked, if it may begin at once; a run that has to wait does not hold it. */
+  function enqueue(run: ActiveRun, provider: string, fresh?: TurnRequest, isMarked = false): void {
+    let inMemory = fresh;
+    const work = (): Promise<void> => perform(run, isMarked ? inMemory : undefined);
+    lanes.add({ id: run.runId, lane: run.sessionKey, principal: run.origin.principalId, provider, bytes: run.bytes, work });
+    inMemory = undefined;
+    if (isMarked && run.status === 'queued') {
+      store.mark([run.runId], false).catch((thrown: unknown) => {
+        log.warn('a waiting run could not be unmarked', { runId: run.runId, error: messageOf(thrown) });
+      });
+    }
+  }
+
+  /** Loads what was asked: one at a time, and marked on disk before, so that a start knows which one the process died over. */
+  async function takeUp(run: ActiveRun): Promise<{ readonly request: TurnRequest; readonly over: () => void }> {
+    const { promise, resolve: over } = Promise.withResolvers<void>();
+    const before = takenUp;
+    takenUp = before.then(() => promise);
+    await before;
+    try {
+      await store.mark([run.runId], true).catch((thrown: unknown) => {
+        throw new UserError('RUN_UNMARKED', `Not begun, because the gateway cannot write it down: ${messageOf(thrown)}`);
+      });
+      const kept = store.request(run.runId);
+      if (kept === undefined) throw new Error('the request of a run is missing');
+      const request = await loadRequest(kept, run.file, ports.attachments).catch((thrown: unknown) => {
+        throw new UserError('REQUEST_LOST', `What was asked cannot be read any more: ${messageOf(thrown)}`);
+      });
+      return { request, over };
+    } catch (thrown) {
+      over();
+      throw thrown;
+    }
+  }
 
   /** One run, from its turn in the lane to its durable end. Never rejects. */
-  async function perform(run: ActiveRun): Promise<void> {
+  async function perform(run: ActiveRun, fresh: TurnRequest | undefined): Promise<void> {
     run.status = 'running';
-    const limit = run.request.timeoutMs ?? config.current().timeouts.run;
-    const cancel = clock.after(limit, () => stopRun(run, { kind: 'abort', reason: 'timeout' }));
+    let cancel: Cancel = () => {};
+    let over = (): void => {};
     let outcome: Outcome;
     try {
       const session = store.session(run.sessionKey);
@@ -194,10 +275,17 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       const agent = agentEntry(run.agentId);
       if (agent === undefined) outcome = failedOutcome(`The agent "${run.agentId}" is not configured any more.`);
       else {
+        const taken = fresh === undefined ? await takeUp(run) : { request: fresh, over };
+        over = taken.over;
+        const limit = taken.request.timeoutMs ?? config.current().timeouts.run;
+        cancel = clock.after(limit, () => stopRun(run, { kind: 'abort', reason: 'timeout' }));
         // The loop, its tools and the prompt are loaded by the first run and not by the start.
         const { executeRun } = await import('./run/execute-run.ts');
-        outcome = await executeRun(run, agent, {
-          store,
+        outcome = await executeRun(run, taken.request, agent, {
+          store: {
+            ...store,
+            markRunning: (runId, at) => store.markRunning(runId, at).finally(over),
+          },
           config: () => config.current(),
           catalog,
           guide,
@@ -216,6 +304,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       );
     } finally {
       cancel();
+      over();
     }
     await finish(run, outcome);
   }
@@ -246,25 +335,29 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
         status: 'error',
         error: { kind: 'internal', message: `The answer could not be saved: ${messageOf(thrown)}`, fix: 'openclaw status --deep' },
       };
-      rewrite(end);
+      rewrite(run, end);
     }
     active.delete(run.runId);
-    if (written !== undefined) tellWritten(written);
+    if (written !== undefined) {
+      release(run);
+      tellWritten(written);
+    }
     emit(run, endEvent(run, told, endedAt));
     for (const wake of waiters.get(run.runId) ?? []) wake();
     waiters.delete(run.runId);
     if (written !== undefined) tellChanged('end', written.session);
-    if (run.request.isOneOff === true) expiry.ended();
+    if (run.origin.via === 'http') expiry.ended();
   }
 
   /** Keeps trying: as long as this is not written, the next start would call the run interrupted. */
-  function rewrite(end: RunEnd): void {
-    unwritten.set(end.runId, end);
-    later(REWRITE_MS, () => void writeAgain(end).catch(() => rewrite(end)));
+  function rewrite(run: ActiveRun, end: RunEnd): void {
+    unwritten.set(end.runId, { run, end });
+    later(REWRITE_MS, () => void writeAgain(run, end).catch(() => rewrite(run, end)));
   }
-  async function writeAgain(end: RunEnd): Promise<void> {
+  async function writeAgain(run: ActiveRun, end: RunEnd): Promise<void> {
     const written = await store.finish(end);
     unwritten.delete(end.runId);
+    release(run);
     tellWritten(written);
   }
 
@@ -309,30 +402,52 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     return { status: 'ended', runId: record.runId, run: runView(record) };
   }
 
+  const bytesFull = (retryAfterMs: number): SendOutcome =>
+    refused({
+      code: 'UNAVAILABLE',
+      message: 'too many bytes are waiting; try again when some of these messages are answered',
+      details: { code: 'QUEUE_BYTES', limit: BUDGET.bytesPerPrincipal, limitInAll: BUDGET.bytesInAll },
+      retryable: true,
+      retryAfterMs,
+    });
+  const queueFull = (message: string, cap: number): SendOutcome =>
+    refused({ code: 'UNAVAILABLE', message, details: { code: 'QUEUE_FULL', cap }, retryable: true, retryAfterMs: 5_000 });
+
   async function send(request: TurnRequest): Promise<SendOutcome> {
     const wrong = checkRequest(request);
     if (wrong !== undefined) return refused(wrong);
-    const digest = digestOf(request);
-    const before = store.run(request.runId);
-    if (before !== undefined) return known(before, digest);
-    const twin = accepting.get(request.runId);
-    if (twin !== undefined) {
-      await twin;
-      const record = store.run(request.runId);
-      return record === undefined ? twin : known(record, digest);
-    }
-    const outcome = accept(request, digest);
-    accepting.set(request.runId, outcome);
+    const { texts, all: size } = sizeOf(request);
+    if (acceptingBytes > 0 && acceptingBytes + size > BUDGET.accepting) return bytesFull(1_000);
+    acceptingBytes += size;
     try {
-      return await outcome;
+      const before = store.run(request.runId);
+      if (before !== undefined) return known(before, await digestOf(request));
+      const twin = accepting.get(request.runId);
+      if (twin !== undefined) {
+        await twin;
+        const record = store.run(request.runId);
+        return record === undefined ? twin : known(record, await digestOf(request));
+      }
+      const outcome = accept(request, texts, size);
+      accepting.set(request.runId, outcome);
+      try {
+        return await outcome;
+      } finally {
+        accepting.delete(request.runId);
+      }
+    } catch (thrown) {
+      if (thrown instanceof NotBase64) return refused({ code: 'INVALID_REQUEST', message: thrown.message });
+      throw thrown;
     } finally {
-      accepting.delete(request.runId);
+      acceptingBytes -= size;
     }
   }
 
-  async function accept(request: TurnRequest, digest: string): Promise<SendOutcome> {
+  async function accept(request: TurnRequest, texts: number, size: number): Promise<SendOutcome> {
     const { sessionKey: key } = request;
-    if (draining) return refused({ code: 'UNAVAILABLE', message: 'the gateway is stopping', retryable: true, retryAfterMs: 2_000 });
+    const stopping = (): SendOutcome =>
+      refused({ code: 'UNAVAILABLE', message: 'the gateway is stopping', retryable: true, retryAfterMs: 2_000 });
+    if (draining) return stopping();
     const agentId = agentOfSessionKey(key);
     if (agentEntry(agentId) === undefined) {
       return refused({ code: 'INVALID_REQUEST', message: `unknown agent "${agentId}"`, details: { code: 'UNKNOWN_AGENT' } });
@@ -345,37 +460,56 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     const coming = acceptingPerKey.get(key) ?? 0;
     // One may run; the rest waits.
     const busy = activeOf(key).length + coming;
-    if (busy > queueCap || lanes.waitingInAll() + accepting.size > MAX_WAITING) {
-      return refused({
-        code: 'UNAVAILABLE',
-        message: `too many messages are waiting in this session (${queueCap})`,
-        details: { code: 'QUEUE_FULL', cap: queueCap },
-        retryable: true,
-        retryAfterMs: 5_000,
-      });
-    }
+    if (busy > queueCap) return queueFull(`too many messages are waiting in this session (${queueCap})`, queueCap);
+    const { principalId } = request.origin;
+    const over = budget.refusal(principalId, size);
+    if (over === 'bytes') return bytesFull(5_000);
+    if (over === 'runs') return queueFull('too many messages are waiting', BUDGET.runsInAll);
+    budget.add(principalId, size);
     acceptingPerKey.set(key, coming + 1);
+    const before = acceptingTails.get(key);
+    const handedOver = Promise.withResolvers<void>();
+    const tail = Promise.all([before, handedOver.promise]);
+    acceptingTails.set(key, tail);
+    let file: string | undefined;
+    let isTaken = false;
     try {
-      const accepted = await store.accept({
-        request,
+      const taking = takeIn(request, texts, ports.attachments);
+      const taken = taking instanceof Promise ? await taking : taking;
+      ({ file } = taken);
+      if (before !== undefined) await before;
+      if (draining) return stopping();
+      const provider = providerOf(agentId, key, request.model);
+      const isMarked = busy === 0 && lanes.isFree({ lane: key, principal: principalId, provider, bytes: size });
+      const stored = store.accept({
+        request: taken.request,
+        ...(taken.spilled !== undefined && { spilled: taken.spilled }),
+        bytes: size,
+        ...(file !== undefined && { file }),
+        isMarked,
         agentId,
-        digest,
+        digest: taken.digest,
         at: clock.now(),
         entryId: crypto().randomUUID(),
         newSessionId: crypto().randomUUID(),
         title: oneLine(request.message, TITLE_CHARS),
         preview: oneLine(request.message, PREVIEW_CHARS),
       });
-      if (accepted.kind === 'known') return known(accepted.run, digest);
-      const entry = activate(accepted.run, request);
+      handedOver.resolve();
+      const accepted = await stored;
+      if (accepted.kind === 'known') return known(accepted.run, taken.digest);
+      isTaken = true;
+      const { origin, model } = request;
+      const entry = activate(accepted.run, { head: { origin, ...(model !== undefined && { model }) }, bytes: size, file });
       // Whoever sent it hears that it was taken before anything that comes of it: the answer leaves in this turn of the event loop.
       setImmediate(() => {
         tellWritten({ entries: [accepted.entry], session: accepted.session });
         tellChanged(accepted.created ? 'create' : 'send', accepted.session);
-        enqueue(entry);
+        enqueue(entry, provider, request, isMarked);
       });
       return { status: 'started', runId: request.runId };
     } catch (thrown) {
+      if (thrown instanceof NotBase64) throw thrown;
       log.error('a message could not be stored', { error: messageOf(thrown) });
       return refused({
         code: 'UNAVAILABLE',
@@ -384,6 +518,12 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
         retryable: true,
       });
     } finally {
+      handedOver.resolve();
+      if (acceptingTails.get(key) === tail) acceptingTails.delete(key);
+      if (!isTaken) {
+        budget.remove(principalId, size);
+        if (file !== undefined) void ports.attachments.remove(file);
+      }
       const left = (acceptingPerKey.get(key) ?? 1) - 1;
       if (left === 0) acceptingPerKey.delete(key);
       else acceptingPerKey.set(key, left);
@@ -393,7 +533,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   async function abort(request: AbortRequest): Promise<AbortOutcome> {
     const { sessionKey, runId, reason, mayAbort } = request;
     const runs = activeOf(sessionKey);
-    const owned = (each: ActiveRun): boolean => mayAbort({ runId: each.runId, principalId: each.request.origin.principalId });
+    const owned = (each: ActiveRun): boolean => mayAbort({ runId: each.runId, principalId: each.origin.principalId });
     let chosen: ActiveRun[];
     if (runId === undefined) chosen = runs.filter(owned);
     else {
@@ -416,7 +556,8 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     const ends = runs.map((each) => ended(each.runId));
     // The waiting ones first: none of them must begin because the one before it has just ended.
     for (const each of runs.toReversed()) {
-      const waiting = lanes.remove(each.sessionKey, each.runId);
+      const waiting = lanes.remove(each.sessionKey, each.runId) || each.heldAt !== undefined;
+      each.heldAt = undefined;
       stopRun(each, { kind: 'abort', reason });
       if (waiting) void finish(each, { ...failedOutcome(''), status: 'aborted', stopReason: reason, entries: [] });
     }
@@ -432,6 +573,11 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       waiters.set(runId, set);
     });
   }
+
+  const heldRun = (runId: string): ActiveRun | undefined => {
+    const one = active.get(runId);
+    return one?.heldAt === undefined ? undefined : one;
+  };
 
   async function wait(runId: string, timeoutMs: number): Promise<RunView | undefined> {
     if (active.has(runId)) {
@@ -470,6 +616,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       ref = refOf(view);
     }
     const record = await store.setSessionModel(canonical, agentOfSessionKey(canonical), crypto().randomUUID(), ref, clock.now());
+    lanes.refresh(canonical, (runId) => providerOfRun(active.get(runId)));
     tellChanged('patch', record);
     return viewOf(record);
   }
@@ -518,37 +665,67 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     for (const each of running) if (active.has(each.runId)) stopRun(each, { kind: 'interrupt' });
     await all;
     // The last chance of what a disk did not take: it may do so now.
-    await Promise.allSettled([...unwritten.values()].map(writeAgain));
+    await Promise.allSettled([...unwritten.values()].map(({ run: each, end }) => writeAgain(each, end)));
     await ports.tryModel?.stop();
   }
 
   // ── start ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async function markInterrupted({ runId, sessionId }: RunRecord): Promise<void> {
-    const entries = recoveryEntries(store.entriesOfRun(sessionId, runId), store.journal(runId), clock.now());
-    const end: RunEnd = {
-      runId,
-      status: 'interrupted',
-      at: clock.now(),
-      stopReason: 'interrupted',
-      usage: NO_USAGE,
-      error: INTERRUPTED,
-      entries,
-      ...(previewOf(entries) !== undefined && { preview: previewOf(entries) ?? '' }),
-    };
-    try {
-      await store.finish(end);
-      log.info('a run was cut by the last stop and is marked interrupted', { runId });
-    } catch (thrown) {
+  /** Closes runs that were running when the last process ended. */
+  async function closeCut(runs: readonly ActiveRun[]): Promise<void> {
+    if (runs.length === 0) return;
+    await store
+      .mark(
+        runs.map(({ runId }) => runId),
+        true,
+      )
       // A disk that takes nothing now must not keep the gateway from starting.
-      log.error('a run that the last stop cut could not be marked yet', { runId, error: messageOf(thrown) });
-      rewrite(end);
+      .catch((thrown: unknown) => log.error('runs that the last stop cut could not be marked', { error: messageOf(thrown) }));
+    await Promise.all(
+      runs.map(async (run) => {
+        const { runId, sessionId } = run;
+        const entries = recoveryEntries(store.entriesOfRun(sessionId, runId), store.journal(runId), clock.now());
+        log.info('a run was cut by the last stop and is marked interrupted', { runId });
+        await finish(run, { ...failedOutcome(''), status: 'interrupted', stopReason: 'interrupted', error: INTERRUPTED, entries });
+      }),
+    );
+  }
+
+  /** Held ones are not taken up until somebody says so. */
+  function holdDeadly(unfinished: readonly ActiveRun[]): void {
+    for (const run of unfinished) {
+      if (run.heldAt === undefined) continue;
+      log.error('the gateway died over this run again and again; it is set aside', {
+        runId: run.runId,
+        sessionKey: run.sessionKey,
+        retry: `openclaw sessions retry ${run.runId}`,
+        drop: `openclaw sessions drop ${run.runId}`,
+      });
     }
   }
-  const unfinished = store.unfinishedRuns();
-  // Together, in one commit; what waited behind them goes on only when they are closed.
-  await Promise.all(unfinished.flatMap(({ run: record }) => (record.status === 'queued' ? [] : [markInterrupted(record)])));
-  for (const { run: record, request } of unfinished) if (record.status === 'queued') enqueue(activate(record, request));
+
+  const found = store.unfinishedRuns().map((each) => {
+    const deaths = each.deaths + (each.isMarked ? 1 : 0);
+    const heldAt = each.heldAt ?? (deaths >= MAX_DEATHS ? clock.now() : undefined);
+    budget.add((each.head.origin ?? each.run).principalId, each.bytes);
+    return { isMarked: each.isMarked, run: activate(each.run, { ...each, deaths, heldAt }) };
+  });
+  const marked = found.flatMap(({ run: each, isMarked }) => (isMarked ? [each] : []));
+  if (marked.length > 0) {
+    await store
+      .setDeaths(marked)
+      .catch((thrown: unknown) => log.error('what the last process died over could not be written', { error: messageOf(thrown) }));
+  }
+  const unfinished = found.map(({ run: each }) => each);
+  holdDeadly(unfinished);
+  // Together, in one commit; but each that a process died over alone, so that the next death tells which it is. What waited behind
+  // them goes on only when they are closed.
+  const cut = unfinished.filter(({ wasCut, heldAt }) => wasCut && heldAt === undefined);
+  await closeCut(cut.filter(({ deaths }) => deaths === 0));
+  for (const each of cut) if (each.deaths > 0) await closeCut([each]);
+  for (const each of unfinished) if (!each.wasCut && each.heldAt === undefined) enqueue(each, providerOfRun(each));
+  const named = new Set(unfinished.map(({ file }) => file));
+  later(SWEEP_MS, () => void ports.attachments.sweep((name) => named.has(name)));
   later(FIRST_LOOK_MS, () => void local.fresh());
 
   return {
@@ -604,7 +781,42 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     },
     onRunEvent: (listener) => subscribe(runListeners, listener),
     onSessionEvent: (listener) => subscribe(sessionListeners, listener),
-    activeRuns: () => active.size,
+    activeRuns: () => [...active.values()].filter(({ heldAt }) => heldAt === undefined).length,
+    heldRuns: () =>
+      [...active.values()].flatMap(({ heldAt, runId, sessionKey, agentId, acceptedAt, bytes, wasCut, origin }): HeldRun[] =>
+        heldAt === undefined
+          ? []
+          : [
+              {
+                runId,
+                sessionKey,
+                agentId,
+                principalId: origin.principalId,
+                acceptedAt,
+                heldAt,
+                bytes,
+                during: wasCut ? 'close' : 'begin',
+              },
+            ],
+      ),
+    async retryHeld(runId) {
+      const held = heldRun(runId);
+      if (held === undefined) return false;
+      await store.setDeaths([{ runId, deaths: 0, heldAt: undefined }]);
+      // Twice in the same moment is once.
+      if (held.heldAt === undefined) return false;
+      held.heldAt = undefined;
+      held.deaths = 0;
+      if (held.wasCut) await closeCut([held]);
+      else enqueue(held, providerOfRun(held));
+      return true;
+    },
+    async dropHeld(runId) {
+      const held = heldRun(runId);
+      if (held === undefined) return false;
+      await stopAll([held], 'rpc');
+      return true;
+    },
     resume() {
       if (!draining) lanes.release();
     },

@@ -1,10 +1,11 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
-import type { RunError, SessionQuery, TranscriptEntry, TranscriptMessage, TurnRequest, Usage } from './api.ts';
+import type { Attachment, RunError, SessionQuery, TranscriptEntry, TranscriptMessage, TurnOrigin, TurnRequest, Usage } from './api.ts';
 
 /** Everything the resident agent needs from the outside. Wired in the composition root. */
 export interface AgentPorts {
   readonly store: AgentStore;
+  readonly attachments: AttachmentStore;
   readonly config: AgentConfigSource;
   readonly clock: Clock;
   readonly log: Log;
@@ -110,7 +111,7 @@ export interface ToolPolicy {
   readonly deny: readonly string[];
 }
 export interface AgentLimits {
-  /** Runs at a time, over all sessions. */
+  /** Runs at a time with one provider. */
   readonly maxConcurrent: number;
   /** Waiting runs of one session. */
   readonly queueCap: number;
@@ -170,8 +171,50 @@ export interface SessionRecord {
   readonly channel: string;
 }
 
+/** An attachment whose content lies in the file of its run. */
+export interface KeptAttachment {
+  readonly mimeType: string;
+  readonly fileName?: string;
+  /** Of the content, in the file behind that of the one before it. */
+  readonly bytes: number;
+}
+/** A request as the database keeps it. Earlier versions kept attachments with their content. */
+export type KeptRequest =
+  | (Omit<TurnRequest, 'attachments'> & { readonly attachments?: readonly (KeptAttachment | Attachment)[] })
+  /** A large one lies in the file behind its attachments: so many bytes of JSON. */
+  | { readonly spilled: number; readonly attachments?: readonly KeptAttachment[] };
+
+/** What has to be known of a run while it waits. `origin` is not known of runs that an earlier version took. */
+export interface RunHead {
+  readonly origin?: TurnOrigin;
+  /** The model that the request names. */
+  readonly model?: string;
+}
+
+export interface UnfinishedRun {
+  readonly run: RunRecord;
+  readonly head: RunHead;
+  /** Of the request and its attachments, on disk. */
+  readonly bytes: number;
+  /** Name of the file with its attachments, or with all of it. */
+  readonly file?: string;
+  /** It was being taken up, or closed after a crash, when the process ended. */
+  readonly isMarked: boolean;
+  /** Starts that found it marked. */
+  readonly deaths: number;
+  /** When it was set aside, ms since 1970. */
+  readonly heldAt?: number;
+}
+
 export interface NewRun {
-  readonly request: TurnRequest;
+  readonly request: Omit<TurnRequest, 'attachments'> & { readonly attachments?: readonly KeptAttachment[] };
+  /** Bytes of the request's JSON in the file; undefined: it goes into the database. */
+  readonly spilled?: number;
+  /** Bytes on disk, for `UnfinishedRun`. */
+  readonly bytes: number;
+  readonly file?: string;
+  /** It begins at once: marked as being taken up from the first moment. */
+  readonly isMarked: boolean;
   readonly agentId: string;
   readonly digest: string;
   readonly at: number;
@@ -245,8 +288,10 @@ export interface AgentStore {
   run(runId: string): RunRecord | undefined;
   /** The assistant's text of a run, as far as it is in the transcript. */
   runText(runId: string): string;
-  /** Of an earlier life: `queued` and `running`, in order of acceptance, with what was asked. */
-  unfinishedRuns(): readonly { readonly run: RunRecord; readonly request: TurnRequest }[];
+  /** `queued` and `running`, in order of acceptance; ids and sizes, whatever their requests hold. */
+  unfinishedRuns(): readonly UnfinishedRun[];
+  /** What was asked, of a run that has not ended. */
+  request(runId: string): KeptRequest | undefined;
   /** Partial text of a run that has not ended. */
   journal(runId: string): string;
   session(key: string): SessionRecord | undefined;
@@ -264,6 +309,11 @@ export interface AgentStore {
 
   /** Run row and user message in one write; makes the session where there is none. */
   accept(run: NewRun): Promise<Accepted>;
+  /** Whether a run is being taken up (or, after a crash, closed) at this moment. */
+  mark(runIds: readonly string[], isMarked: boolean): Promise<void>;
+  /** What starts that found a mark mean: the mark goes, the count and perhaps the time since when it is held stay. */
+  setDeaths(runs: readonly { readonly runId: string; readonly deaths: number; readonly heldAt: number | undefined }[]): Promise<void>;
+  /** It runs from here on; its mark goes with the same commit. */
   markRunning(runId: string, at: number): Promise<void>;
   appendJournal(runId: string, text: string): Promise<void>;
   /** A replaced attempt: its partial text goes. */
@@ -278,6 +328,18 @@ export interface AgentStore {
    * of them: a bounded part per call. `more`: something is left to delete.
    */
   sweepUnnamed(endedBefore: number): Promise<{ readonly gone: readonly SessionRecord[]; readonly more: boolean }>;
+}
+
+/** Attachments and large requests while their run has not ended: one private file a run, which neither the loop nor the database carries. */
+export interface AttachmentStore {
+  /** Writes a new file and resolves with its name once it is durable. Rejects, with nothing left behind, when `chunks` throws or the disk does. */
+  write(chunks: AsyncIterable<Uint8Array>): Promise<string>;
+  /** The file cut into pieces of these sizes (bytes). Rejects when it is not there or not as long. */
+  read(name: string, sizes: readonly number[]): Promise<readonly Buffer[]>;
+  /** Never rejects; what stays behind goes with the next `sweep`. */
+  remove(name: string): Promise<void>;
+  /** Removes what no run names, one after the other; the number of files removed. Never rejects. */
+  sweep(isNamed: (name: string) => boolean): Promise<number>;
 }
 
 export type { Clock, Log };

@@ -448,7 +448,10 @@ function sessionsHop(health: unknown, status: unknown, now: number, t: Messages)
   const updated = number(newest?.['updatedAt']);
   const last =
     newest === undefined || updated === undefined ? '' : `; ${oneLine(text(newest['key']) ?? '', 60)} ${t.ago(age(now - updated))}`;
-  return { id: 'sessions', state: 'ok', detail: `${number(sessions['count']) ?? 0}${last}` };
+  const detail = `${number(sessions['count']) ?? 0}${last}`;
+  const held = number(record(record(status)['gateway'])['heldRuns']) ?? 0;
+  if (held > 0) return { id: 'sessions', state: 'warn', detail: `${detail}; ${t.heldMessages(held)}`, fix: 'openclaw sessions held' };
+  return { id: 'sessions', state: 'ok', detail };
 }
 
 function presenceText(presence: unknown): string {

@@ -16,6 +16,8 @@ export interface Paths {
   readonly tokenPath: string;
   readonly logsDir: string;
   readonly modelsDir: string;
+  /** Contents of attachments whose runs have not ended. */
+  readonly attachmentsDir: string;
   readonly compileCacheDir: string;
   /** The default workspace of the agent; `agents.defaults.workspace` overrides it. */
   readonly workspace: string;
@@ -141,6 +143,7 @@ export function resolvePaths(env: Env, flags: PathFlags = {}): Result<Paths, Use
     tokenPath: path.join(gatewayDir, 'token'),
     logsDir: path.join(gatewayDir, 'logs'),
     modelsDir: path.join(gatewayDir, 'models'),
+    attachmentsDir: path.join(gatewayDir, 'attachments'),
     compileCacheDir: path.join(gatewayDir, 'compile-cache'),
     workspace: workspaceOf(home, stateDir, stateEnv !== undefined, profile),
     socketPath: socketPath(gatewayDir, home, env),

@@ -79,6 +79,8 @@ export function perform(
   call: Caller,
   send: (text: string) => void,
 ): Promise<void> | undefined {
+  // What answers later holds the id and not the frame: a call may wait for a day, and its frame may have megabytes.
+  const { id } = frame;
   const params = parseParams(descriptor.params, frame.params ?? {});
   if (!params.ok) {
     send(errorText(frame.id, { code: 'INVALID_REQUEST', message: `invalid ${descriptor.name} params: ${params.error}` }));
@@ -96,7 +98,7 @@ export function perform(
     // A handler that throws is a bug here, not the caller's: the log gets the cause, the caller a word that is safe to show.
     ports.log.error('a handler failed', { method: descriptor.name, cause: messageOf(thrown) });
     final(
-      errorText(frame.id, {
+      errorText(id, {
         code: 'UNAVAILABLE',
         message: `${descriptor.name} failed inside the gateway; see openclaw logs`,
         retryable: true,
@@ -104,14 +106,14 @@ export function perform(
     );
   };
   try {
-    const more = (payload: unknown): void => send(ok(frame.id, payload));
+    const more = (payload: unknown): void => send(ok(id, payload));
     const afterAnswer = (task: () => void): void => {
       consequences ??= [];
       consequences.push(task);
     };
     const answer = (handler as Handler<unknown>)(params.value, { ...call, more, afterAnswer });
-    if (answer instanceof Promise) return answer.then((value) => final(textOf(frame.id, value)), failed).catch(failed);
-    final(textOf(frame.id, answer));
+    if (answer instanceof Promise) return answer.then((value) => final(textOf(id, value)), failed).catch(failed);
+    final(textOf(id, answer));
   } catch (thrown) {
     failed(thrown);
   }

@@ -30,9 +30,10 @@ import { CLOSE } from '../protocol/close.ts';
 import type { SessionDefaults } from '../protocol/connect.ts';
 import { EVENTS } from '../protocol/events.ts';
 import { indexMethods, SOCKET_METHODS, WIRE_METHODS } from '../protocol/registry.ts';
+import { attachmentFiles } from '../store/attachments.ts';
 import { loadGatewayIdentity } from '../store/gateway-identity.ts';
 import { takeInstanceLock } from '../store/instance-lock.ts';
-import { AGENT_SCHEMA, createAgentStore } from '../store/sqlite/agent.ts';
+import { AGENT_SCHEMA, AGENT_WAITING_SCHEMA, createAgentStore } from '../store/sqlite/agent.ts';
 import { AUDIT_SCHEMA, sqliteAudit } from '../store/sqlite/audit.ts';
 import { DEVICES_LET_IN_STEP, DEVICES_SCHEMA, sqliteDevices } from '../store/sqlite/devices.ts';
 import { EVENT_LOG_STEP, eventLog } from '../store/sqlite/event-log.ts';
@@ -95,6 +96,7 @@ export const SCHEMAS = [
   DEVICES_LET_IN_STEP,
   SESSION_LIST_STEP,
   UNNAMED_SESSIONS_STEP,
+  AGENT_WAITING_SCHEMA,
 ];
 
 export interface GatewayFlags {
@@ -213,6 +215,7 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
     closing.push(() => trySetup.stop());
     const agent: Agent = await createAgent({
       store: createAgentStore(db, events),
+      attachments: attachmentFiles(paths.attachmentsDir),
       config: { current: () => settings.agent.config },
       clock,
       log: log.part('agent'),

@@ -24,6 +24,9 @@ export interface StatusPorts {
   readonly startedAtMs: number;
 }
 
+/** Held messages that a status names; all of them: `sessions.held.list`. */
+const MAX_HELD = 20;
+
 /** What this gateway says about itself in `status`: each hop with its state, only what was really looked at. */
 export function gatewayFacts(ports: StatusPorts, scopes: readonly Scope[]): JsonObject {
   const snapshot = ports.snapshot();
@@ -31,6 +34,7 @@ export function gatewayFacts(ports: StatusPorts, scopes: readonly Scope[]): Json
   const { state } = ports.listeners();
   const store = ports.db.health();
   const model = ports.agent.defaultModel();
+  const held = ports.agent.heldRuns();
   const admin = holdsScope(scopes, 'operator.admin');
   return {
     version: ports.version,
@@ -42,10 +46,15 @@ export function gatewayFacts(ports: StatusPorts, scopes: readonly Scope[]): Json
     store: store as unknown as JsonObject,
     model: model === undefined ? null : { provider: model.provider, id: model.id, source: model.source },
     activeRuns: ports.agent.activeRuns(),
+    // Only where there are any: most never see one.
+    ...(held.length > 0 && { heldRuns: held.length }),
     connections: ports.hub.size,
     pendingDevices: ports.pending(),
     lockedAddresses: ports.limiter.locked(),
     ...(admin && {
+      ...(held.length > 0 && {
+        held: held.slice(0, MAX_HELD).map(({ runId, sessionKey, heldAt }) => ({ runId, sessionKey, heldAt })),
+      }),
       configPath: snapshot.paths.configPath,
       stateDir: snapshot.paths.stateDir,
       warnings: [...snapshot.warnings, ...ports.notes.list()].map(({ path, message }) => ({ path, message })),

@@ -8,7 +8,8 @@ import type { AgentConfig, AgentPorts, AgentStore, LocalServerSpec } from '../..
 import type { Clock } from '../../src/lib/clock.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLog } from '../../src/lib/log.ts';
-import { AGENT_SCHEMA, createAgentStore } from '../../src/store/sqlite/agent.ts';
+import { attachmentFiles } from '../../src/store/attachments.ts';
+import { AGENT_SCHEMA, AGENT_WAITING_SCHEMA, createAgentStore } from '../../src/store/sqlite/agent.ts';
 import { EVENT_LOG_STEP, type EventLog, eventLog } from '../../src/store/sqlite/event-log.ts';
 import { openDatabase, type Store } from '../../src/store/sqlite/open.ts';
 import { SESSION_LIST_STEP } from '../../src/store/sqlite/session-list.ts';
@@ -68,7 +69,7 @@ export async function testAgent(options: TestAgentOptions = {}): Promise<TestAge
   const workspace = path.join(dir, 'workspace');
   const clock = options.clock ?? systemClock;
   const opened = await openDatabase(path.join(dir, 'db.sqlite'), {
-    schemas: [EVENT_LOG_STEP, AGENT_SCHEMA, SESSION_LIST_STEP, UNNAMED_SESSIONS_STEP],
+    schemas: [EVENT_LOG_STEP, AGENT_SCHEMA, SESSION_LIST_STEP, UNNAMED_SESSIONS_STEP, AGENT_WAITING_SCHEMA],
   });
   if (!opened.ok) throw opened.error;
   const db = opened.value;
@@ -98,6 +99,7 @@ export async function testAgent(options: TestAgentOptions = {}): Promise<TestAge
   const gate: Store = { ...db, write: (work) => (dead ? new Promise(() => {}) : db.write(work)) };
   const agent = await createAgent({
     store: options.wrapStore?.(createAgentStore(gate, events)) ?? createAgentStore(gate, events),
+    attachments: attachmentFiles(path.join(dir, 'attachments')),
     config: { current: () => config },
     clock,
     log: silentLog,

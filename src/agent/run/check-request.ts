@@ -1,6 +1,5 @@
 import type { WireError } from '../../protocol/errors.ts';
 import type { TurnRequest } from '../api.ts';
-import { crypto } from '../builtins.ts';
 import { canonicalSessionKey } from '../session-key.ts';
 
 /** UTF-16 units of one message. */
@@ -39,12 +38,4 @@ export function checkRequest(request: TurnRequest): WireError | undefined {
   if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS))
     return invalid('the timeout must be between 1 ms and a day', 'BAD_TIMEOUT');
   return undefined;
-}
-
-/** What makes a run the same run: its session and its content. */
-export function digestOf({ sessionKey, message, attachments = [] }: TurnRequest): string {
-  const hash = crypto().createHash('sha256');
-  hash.update(JSON.stringify([sessionKey, message]));
-  for (const { mimeType, content } of attachments) hash.update(JSON.stringify([mimeType, content.length])).update(content);
-  return hash.digest('base64url');
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { messageOf, UserError } from '../../lib/errors.ts';
 import type { Json } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
-import type { AssistantPart, RunError, TranscriptMessage, Usage } from '../api.ts';
+import type { AssistantPart, RunError, TranscriptMessage, TurnRequest, Usage } from '../api.ts';
 import { crypto } from '../builtins.ts';
 import type { AgentConfig, AgentEntry, AgentStore, NewEntry, RunWritten } from '../ports.ts';
 import { buildPrompt } from '../prompt/build-prompt.ts';
@@ -65,8 +65,8 @@ export const MAX_RUN_CHARS = 1_000_000;
 const MAX_HELD_CHARS = 4_000_000;
 
 /** Runs one turn to its end. Never rejects. */
-export async function executeRun(run: ActiveRun, agent: AgentEntry, deps: ExecuteDeps): Promise<Outcome> {
-  const turn = new Turn(run, agent, deps);
+export async function executeRun(run: ActiveRun, request: TurnRequest, agent: AgentEntry, deps: ExecuteDeps): Promise<Outcome> {
+  const turn = new Turn(run, request, agent, deps);
   try {
     return await turn.run();
   } catch (thrown) {
@@ -85,6 +85,7 @@ type StepEnd =
 
 class Turn {
   private readonly active: ActiveRun;
+  private readonly request: TurnRequest;
   private readonly agent: AgentEntry;
   private readonly deps: ExecuteDeps;
   private readonly fence = createFence();
@@ -108,8 +109,9 @@ class Turn {
   /** Calls of the model whose results are not in the transcript yet. */
   private open: { id: string; name: string }[] = [];
 
-  constructor(run: ActiveRun, agent: AgentEntry, deps: ExecuteDeps) {
+  constructor(run: ActiveRun, request: TurnRequest, agent: AgentEntry, deps: ExecuteDeps) {
     this.active = run;
+    this.request = request;
     this.agent = agent;
     this.deps = deps;
     this.journal = createJournal(
@@ -134,7 +136,7 @@ class Turn {
     else deps.log.warn(opened.error, { agentId: agent.id });
     if (this.isStopped()) return this.stopped();
     deps.emit(run, { type: 'phase', phase: 'preparing_context' });
-    const candidates = await deps.catalog.candidates(agent, run.request.model ?? deps.store.session(run.sessionKey)?.model);
+    const candidates = await deps.catalog.candidates(agent, this.request.model ?? deps.store.session(run.sessionKey)?.model);
     const models = await this.models(candidates);
     const unmarked = await marked;
     if (unmarked !== undefined) {
@@ -187,7 +189,7 @@ class Turn {
         view: model.view,
         window: this.windowOf(model),
         sessionId: run.sessionId,
-        request: run.request,
+        request: this.request,
         files,
         tools: this.workspace !== undefined && model.tools && deps.memory.tools(model.view) ? tools.map(({ spec }) => spec) : [],
         fence: this.fence,

@@ -89,33 +89,9 @@ export function chatHandlers(agent: Agent, clock: Clock, reads: ReadLane) {
       return isRefusal(sessionKey) ? sessionKey : metadata();
     },
 
-    agent: async (params: ParamsOf<typeof wire.agent>, call) => {
-      const named = params.sessionId === undefined ? undefined : agent.resolveSession({ sessionId: params.sessionId });
-      if (params.sessionId !== undefined && named === undefined) return refuse('INVALID_REQUEST', `No session found: ${params.sessionId}`);
-      const sessionKey = sessionOf(agent, params.sessionKey ?? named ?? '', params.agentId);
-      if (isRefusal(sessionKey)) return sessionKey;
-      const attachments = attachmentsOf(params.attachments);
-      if (isRefusal(attachments)) return attachments;
-      const thinking = thinkingLevel(params.thinking);
-      const request: TurnRequest = {
-        runId: params.idempotencyKey,
-        sessionKey,
-        message: params.message,
-        ...(attachments.length > 0 && { attachments }),
-        origin: originOf(call, 'agent'),
-        ...(thinking !== undefined && { thinking }),
-        ...(params.timeout !== undefined && params.timeout > 0 && { timeoutMs: params.timeout * 1000 }),
-        ...(params.extraSystemPrompt !== undefined && { extraSystemPrompt: params.extraSystemPrompt }),
-      };
-      const outcome = await agent.send(request);
-      if (outcome.status === 'refused') return refusal(outcome.error);
-      const { runId } = outcome;
-      const accepted = { runId, status: 'accepted', acceptedAt: agent.run(runId)?.acceptedAt ?? 0 };
-      call.more(call.protocol === 3 ? accepted : { ...accepted, sessionKey, agentId: agentOfSessionKey(sessionKey) });
-      const run = await waiting.during(call.principal.id, () => agent.wait(runId, MAX_WAIT_MS));
-      if (isRefusal(run)) return run;
-      return run === undefined ? refuse('AGENT_TIMEOUT', `run ${runId} has not ended`, { retryable: true }) : agentResult(run);
-    },
+    // Two steps, so that what waits for the answer does not hold the question with its attachments.
+    agent: (params: ParamsOf<typeof wire.agent>, call) =>
+      begin(params, call).then((begun) => (isRefusal(begun) ? begun : answerOf(begun, call))),
 
     'agent.wait': async (params: ParamsOf<typeof wire.agentWait>, call) => {
       const run = await waiting.during(call.principal.id, () => agent.wait(params.runId, params.timeoutMs ?? 30_000));
@@ -130,6 +106,38 @@ export function chatHandlers(agent: Agent, clock: Clock, reads: ReadLane) {
       };
     },
   } satisfies Record<string, Handler<never>>;
+
+  async function begin(params: ParamsOf<typeof wire.agent>, call: Call): Promise<Refusal | { readonly runId: string }> {
+    const named = params.sessionId === undefined ? undefined : agent.resolveSession({ sessionId: params.sessionId });
+    if (params.sessionId !== undefined && named === undefined) return refuse('INVALID_REQUEST', `No session found: ${params.sessionId}`);
+    const sessionKey = sessionOf(agent, params.sessionKey ?? named ?? '', params.agentId);
+    if (isRefusal(sessionKey)) return sessionKey;
+    const attachments = attachmentsOf(params.attachments);
+    if (isRefusal(attachments)) return attachments;
+    const thinking = thinkingLevel(params.thinking);
+    const request: TurnRequest = {
+      runId: params.idempotencyKey,
+      sessionKey,
+      message: params.message,
+      ...(attachments.length > 0 && { attachments }),
+      origin: originOf(call, 'agent'),
+      ...(thinking !== undefined && { thinking }),
+      ...(params.timeout !== undefined && params.timeout > 0 && { timeoutMs: params.timeout * 1000 }),
+      ...(params.extraSystemPrompt !== undefined && { extraSystemPrompt: params.extraSystemPrompt }),
+    };
+    const outcome = await agent.send(request);
+    if (outcome.status === 'refused') return refusal(outcome.error);
+    const { runId } = outcome;
+    const accepted = { runId, status: 'accepted', acceptedAt: agent.run(runId)?.acceptedAt ?? 0 };
+    call.more(call.protocol === 3 ? accepted : { ...accepted, sessionKey, agentId: agentOfSessionKey(sessionKey) });
+    return { runId };
+  }
+
+  async function answerOf({ runId }: { readonly runId: string }, call: Call): Promise<unknown> {
+    const run = await waiting.during(call.principal.id, () => agent.wait(runId, MAX_WAIT_MS));
+    if (isRefusal(run)) return run;
+    return run === undefined ? refuse('AGENT_TIMEOUT', `run ${runId} has not ended`, { retryable: true }) : agentResult(run);
+  }
 }
 
 /** What `chat.send` understands beside text. */
@@ -165,6 +173,7 @@ function attachmentsOf(sent: ParamsOf<typeof wire.chatSend>['attachments']): rea
   const out: Attachment[] = [];
   for (const [index, item] of (sent ?? []).entries()) {
     const at = `attachments[${index}]`;
+    // Whether it is base64 is seen when it is taken in, in slices.
     const data = item.content.replace(/^data:[^,]{0,256},/, '');
     if ((data.length * 3) / 4 > ATTACHMENT_BYTES) return refuse('INVALID_REQUEST', `${at} is larger than ${ATTACHMENT_BYTES} bytes`);
     if (!/^[A-Za-z0-9+/_\-\s]*(?:==?\s*)?$/.test(data)) return refuse('INVALID_REQUEST', `${at}.content is not base64`);

@@ -18,6 +18,9 @@ const MAX_SESSIONS = 1_000;
 /** Sessions one connection may follow message by message. */
 const MAX_FOLLOWED = 256;
 
+const notHeld = (runId: string) =>
+  refuse('INVALID_REQUEST', `no message is set aside under ${runId.slice(0, 128)}`, { details: { code: 'NOT_HELD' } });
+
 export function sessionHandlers(agent: Agent, clock: Clock, reads: ReadLane) {
   return {
     'sessions.list': (params: ParamsOf<typeof wire.sessionsList>, call) => {
@@ -85,6 +88,11 @@ export function sessionHandlers(agent: Agent, clock: Clock, reads: ReadLane) {
       if ('code' in changed) return refuse(changed.code, changed.message, changed);
       return sessionPatchResult(call.protocol, changed, modelDefaults(agent));
     },
+    'sessions.held.list': () => ({ held: agent.heldRuns() }),
+    'sessions.held.retry': async ({ runId }: ParamsOf<typeof wire.sessionsHeldRetry>) =>
+      (await agent.retryHeld(runId)) ? { runId, retried: true } : notHeld(runId),
+    'sessions.held.drop': async ({ runId }: ParamsOf<typeof wire.sessionsHeldDrop>) =>
+      (await agent.dropHeld(runId)) ? { runId, dropped: true } : notHeld(runId),
     'sessions.subscribe': (_params: unknown, call) => {
       call.subscriptions.sessions = true;
       return { subscribed: true };

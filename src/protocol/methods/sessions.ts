@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { defineMethod } from '../define.ts';
-import { agentId, flag, limit, nothing, offset, sessionKey, text } from './params.ts';
+import { agentId, flag, limit, nothing, offset, runId, sessionKey, text } from './params.ts';
 
 export const sessionsList = defineMethod<Record<string, unknown>>()({
   name: 'sessions.list',
@@ -51,6 +51,25 @@ export const sessionsPatch = defineMethod<Record<string, unknown>>()({
   scope: 'operator.admin',
   effect: 'write',
   params: z.object({ key: sessionKey, agentId, unread: flag, model: z.optional(z.nullable(z.string().check(z.maxLength(256)))) }),
+});
+/** Messages that were set aside because the gateway died over them; what may be done about one of them. */
+export const sessionsHeldList = defineMethod<{ held: readonly Record<string, unknown>[] }>()({
+  name: 'sessions.held.list',
+  scope: 'operator.admin',
+  effect: 'read',
+  params: nothing,
+});
+export const sessionsHeldRetry = defineMethod<{ runId: string; retried: boolean }>()({
+  name: 'sessions.held.retry',
+  scope: 'operator.admin',
+  effect: 'control',
+  params: z.object({ runId }),
+});
+export const sessionsHeldDrop = defineMethod<{ runId: string; dropped: boolean }>()({
+  name: 'sessions.held.drop',
+  scope: 'operator.admin',
+  effect: 'control',
+  params: z.object({ runId }),
 });
 /** Wishes of one connection about events: `sessions.changed` and `session.message` go only to who asked. */
 export const sessionsSubscribe = defineMethod<{ subscribed: boolean }>()({

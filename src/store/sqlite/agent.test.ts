@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { tempDir } from '../../../test/support/temp-dir.ts';
 import type { NewEntry, NewRun } from '../../agent/ports.ts';
-import { AGENT_SCHEMA, createAgentStore } from './agent.ts';
+import { AGENT_SCHEMA, AGENT_WAITING_SCHEMA, createAgentStore } from './agent.ts';
 import { EVENT_LOG_STEP, eventLog } from './event-log.ts';
 import { openDatabase } from './open.ts';
 import { SESSION_LIST_STEP } from './session-list.ts';
@@ -14,7 +14,7 @@ const USAGE = { input: 3, output: 2, cacheRead: 1, cacheWrite: 0, total: 5 };
 async function opened() {
   const dir = tempDir();
   const result = await openDatabase(path.join(dir.path, 'db.sqlite'), {
-    schemas: [EVENT_LOG_STEP, AGENT_SCHEMA, SESSION_LIST_STEP, UNNAMED_SESSIONS_STEP],
+    schemas: [EVENT_LOG_STEP, AGENT_SCHEMA, SESSION_LIST_STEP, UNNAMED_SESSIONS_STEP, AGENT_WAITING_SCHEMA],
   });
   if (!result.ok) throw result.error;
   const db = result.value;
@@ -32,6 +32,8 @@ async function opened() {
 let ids = 0;
 const newRun = (runId: string, key = 'agent:main:main', message = `message of ${runId}`): NewRun => ({
   request: { runId, sessionKey: key, message, origin: { principalId: 'owner', via: 'chat' } },
+  bytes: message.length,
+  isMarked: false,
   agentId: 'main',
   digest: message,
   at: 1_000 + ++ids,
@@ -122,7 +124,8 @@ describe("the agent's store", () => {
     await s.store.accept(newRun('r1'));
     for (const part of ['a', 'b', 'ç']) await s.store.appendJournal('r1', part);
     expect(s.store.journal('r1')).toBe('abç');
-    expect(s.store.unfinishedRuns()).toMatchObject([{ run: { runId: 'r1', status: 'queued' }, request: { message: 'message of r1' } }]);
+    expect(s.store.unfinishedRuns()).toMatchObject([{ run: { runId: 'r1', status: 'queued' } }]);
+    expect(s.store.request('r1')).toMatchObject({ message: 'message of r1' });
     await s.store.markRunning('r1', 5);
     expect(s.store.unfinishedRuns()).toMatchObject([{ run: { status: 'running', startedAt: 5 } }]);
     await s.store.appendStep('r1', [reply('abç')], 6);

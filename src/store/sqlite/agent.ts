@@ -1,5 +1,16 @@
-import type { RunError, TranscriptEntry, TranscriptMessage, TurnRequest, Usage } from '../../agent/api.ts';
-import type { Accepted, AgentStore, NewEntry, RunRecord, SessionRecord, StoredStatus, Written } from '../../agent/ports.ts';
+import type { RunError, TranscriptEntry, TranscriptMessage, Usage } from '../../agent/api.ts';
+import type {
+  Accepted,
+  AgentStore,
+  KeptRequest,
+  NewEntry,
+  RunHead,
+  RunRecord,
+  SessionRecord,
+  StoredStatus,
+  UnfinishedRun,
+  Written,
+} from '../../agent/ports.ts';
 import type { Database, Tx } from './database.ts';
 import type { EventLog } from './event-log.ts';
 import { sessionList } from './session-list.ts';
@@ -77,6 +88,24 @@ CREATE TABLE IF NOT EXISTS run_journal (
 ) STRICT, WITHOUT ROWID;
 `;
 
+/**
+ * Schema step: what a start has to know of runs that have not ended, in rows of their own, because a `request` beside
+ * them may have megabytes. `marked`: being taken up at this moment. `deaths`: starts that found it marked.
+ */
+export const AGENT_WAITING_SCHEMA = `
+CREATE TABLE IF NOT EXISTS run_waiting (
+  run_id TEXT PRIMARY KEY,
+  bytes INTEGER NOT NULL,
+  head TEXT NOT NULL,
+  file TEXT,
+  marked INTEGER NOT NULL DEFAULT 0,
+  deaths INTEGER NOT NULL DEFAULT 0,
+  held_at INTEGER
+) STRICT, WITHOUT ROWID;
+INSERT INTO run_waiting (run_id, bytes, head)
+  SELECT run_id, coalesce(octet_length(request), 0), '{}' FROM runs WHERE status IN ('queued', 'running');
+`;
+
 type Row = Readonly<Record<string, unknown>>;
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 const num = (value: unknown): number => (typeof value === 'number' ? value : 0);
@@ -128,6 +157,16 @@ function sessionOf(row: Row): SessionRecord {
     ...(row.preview !== null && { preview: text(row.preview) }),
   };
 }
+
+const unfinishedOf = (row: Row): UnfinishedRun => ({
+  run: runOf(row),
+  head: parsed<RunHead>(row.head),
+  bytes: num(row.bytes),
+  isMarked: row.marked === 1,
+  deaths: num(row.deaths),
+  ...(row.file !== null && { file: text(row.file) }),
+  ...(row.held_at !== null && { heldAt: num(row.held_at) }),
+});
 
 const FINISHED = { ok: 'done', error: 'failed', interrupted: 'failed', aborted: 'killed' } as const;
 
@@ -207,11 +246,15 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
       return row && runOf(row);
     },
     runText: transcript.runText,
-    unfinishedRuns() {
-      return all(`SELECT ${RUN_COLUMNS}, request FROM runs WHERE status IN ('queued', 'running') ORDER BY rowid`).map((row) => ({
-        run: runOf(row),
-        request: parsed<TurnRequest>(row.request),
-      }));
+    unfinishedRuns: () =>
+      all(
+        `SELECT ${RUN_COLUMNS}, bytes, coalesce(head, '{}') AS head, file, marked, deaths, held_at
+         FROM runs LEFT JOIN run_waiting USING (run_id)
+         WHERE status IN ('queued', 'running') ORDER BY runs.rowid`,
+      ).map(unfinishedOf),
+    request(runId) {
+      const row = one(db, 'SELECT request FROM runs WHERE run_id = ?', runId);
+      return row === undefined || row.request === null ? undefined : parsed<KeptRequest>(row.request);
     },
     journal: (runId) =>
       all('SELECT text FROM run_journal WHERE run_id = ? ORDER BY n', runId)
@@ -235,7 +278,9 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
 
     accept: (run) =>
       db.write((tx): Accepted => {
-        const { request, at } = run;
+        const { request, spilled, at } = run;
+        const kept: KeptRequest =
+          spilled === undefined ? request : { spilled, ...(request.attachments !== undefined && { attachments: request.attachments }) };
         const known = runRow(tx, request.runId);
         if (known !== undefined) return { kind: 'known', run: runOf(known) };
         const channel = request.origin.via === 'http' ? 'http' : 'webchat';
@@ -245,15 +290,14 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         tx.prepare(
           `INSERT INTO runs (run_id, session_key, session_id, agent_id, principal_id, status, accepted_at, digest, request)
            VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?)`,
-        ).run(
+        ).run(request.runId, request.sessionKey, sessionId, run.agentId, request.origin.principalId, at, run.digest, JSON.stringify(kept));
+        const head: RunHead = { origin: request.origin, ...(request.model !== undefined && { model: request.model }) };
+        tx.prepare('INSERT INTO run_waiting (run_id, bytes, head, file, marked) VALUES (?, ?, ?, ?, ?)').run(
           request.runId,
-          request.sessionKey,
-          sessionId,
-          run.agentId,
-          request.origin.principalId,
-          at,
-          run.digest,
-          JSON.stringify(request),
+          run.bytes,
+          JSON.stringify(head),
+          run.file ?? null,
+          run.isMarked ? 1 : 0,
         );
         const message: TranscriptMessage = {
           role: 'user',
@@ -261,11 +305,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
           ...(request.origin.label !== undefined && { senderLabel: request.origin.label }),
           ...(request.attachments !== undefined &&
             request.attachments.length > 0 && {
-              attachments: request.attachments.map(({ mimeType, fileName, content }) => ({
-                mimeType,
-                bytes: Math.floor((content.length * 3) / 4),
-                ...(fileName !== undefined && { fileName }),
-              })),
+              attachments: request.attachments,
             }),
         };
         const [entry] = addEntries(tx, sessionId, request.sessionKey, request.runId, [{ id: run.entryId, at, message }]);
@@ -278,9 +318,19 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         );
         return { kind: 'new', run: runIn(tx, request.runId), entry, session: sessionIn(tx, request.sessionKey), created };
       }),
+    mark: (runIds, isMarked) =>
+      db.write((tx) => {
+        for (const runId of runIds) tx.prepare('UPDATE run_waiting SET marked = ? WHERE run_id = ?').run(isMarked ? 1 : 0, runId);
+      }),
+    setDeaths: (runs) =>
+      db.write((tx) => {
+        for (const { runId, deaths, heldAt } of runs)
+          tx.prepare('UPDATE run_waiting SET marked = 0, deaths = ?, held_at = ? WHERE run_id = ?').run(deaths, heldAt ?? null, runId);
+      }),
     markRunning: (runId, at) =>
       db.write((tx) => {
         tx.prepare("UPDATE runs SET status = 'running', started_at = ? WHERE run_id = ? AND status = 'queued'").run(at, runId);
+        tx.prepare('UPDATE run_waiting SET marked = 0, deaths = 0 WHERE run_id = ?').run(runId);
       }),
     appendJournal: (runId, part) =>
       db.write((tx) => {
@@ -305,6 +355,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         const { sessionId, sessionKey } = run;
         if (run.endedAt !== undefined) return { entries: [], session: sessionIn(tx, sessionKey) };
         dropJournal(tx, end.runId);
+        tx.prepare('DELETE FROM run_waiting WHERE run_id = ?').run(end.runId);
         const entries = addEntries(tx, sessionId, sessionKey, end.runId, end.entries);
         tx.prepare(
           `UPDATE runs SET status = ?, ended_at = ?, stop_reason = ?, usage = ?, error = ?, provider = ?, model = ?, request = NULL

@@ -36,6 +36,9 @@ export function chatCompletions(ports: HttpPorts): RouteHandler {
 
   async function answer(exchange: Exchange, request: ChatRequest, head: CompletionHead): Promise<void> {
     const runId = head.id;
+    // What outlives the sending holds these, and not what was asked.
+    const { isOneOff, stream: isStream, includeUsage } = request;
+    const { sessionKey } = request.turn;
     // What happens before the caller can be told waits; it is little: a run's first events.
     const early: RunEvent[] = [];
     let feed = (event: RunEvent): void => void early.push(event);
@@ -49,27 +52,27 @@ export function chatCompletions(ports: HttpPorts): RouteHandler {
     });
     exchange.onClose((finished) => {
       stopWatching();
-      if (!finished && !hasEnded && request.isOneOff) stopRun(request.turn.sessionKey, runId);
+      if (!finished && !hasEnded && isOneOff) stopRun(sessionKey, runId);
     });
 
     const outcome = await ports.agent.send({ ...request.turn, runId, origin: originOf(exchange.principal) });
     exchange.taken();
     if (outcome.status === 'refused') return exchange.fail(wireFault(outcome.error));
     if (!exchange.isOpen) {
-      if (request.isOneOff && !hasEnded) stopRun(request.turn.sessionKey, runId);
+      if (isOneOff && !hasEnded) stopRun(sessionKey, runId);
       return;
     }
     const flush = (): void => {
       for (const event of early.splice(0)) feed(event);
     };
-    if (request.stream) {
-      const stream = new AnswerStream(exchange.stream(), head, request.includeUsage);
+    if (isStream) {
+      const stream = new AnswerStream(exchange.stream(), head, includeUsage);
       feed = (event) => {
         stream.feed(event);
         if (!stream.isOver || hasEnded) return;
         // The stream had to end before its run did.
         stopWatching();
-        if (request.isOneOff) stopRun(request.turn.sessionKey, runId);
+        if (isOneOff) stopRun(sessionKey, runId);
       };
     } else feed = (event) => whole(exchange, head, event);
     flush();
