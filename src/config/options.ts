@@ -431,7 +431,7 @@ const agents = object(
         'Known models by "provider/model". Not empty: only these may be chosen.',
         { reload: 'hot' },
       ),
-      maxConcurrent: int('Runs at a time, over all sessions.', { default: 4, min: 1 }),
+      maxConcurrent: int('Runs at a time with one provider; over all providers four times as many.', { default: 4, min: 1 }),
       timeoutSeconds: int('Deadline of a run, s.', { default: 600, min: 1 }),
       contextTokens: int('Context to use at most, tokens.', { min: 1 }),
       maxTokens: int('Tokens of one answer.', { min: 1 }),

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CrashClient, nothingSeen, type Seen, wallMs } from './crash-client.ts';
 import { freePort } from './free-port.ts';
-import { startTestGateway, type TestGateway, type TestGatewayOptions } from './gateway.ts';
+import { runCli, startTestGateway, type TestGateway, type TestGatewayOptions } from './gateway.ts';
 import { checkFinal, checkProduct, type FinalFindings, type Kill, type ProductFindings, readCopy } from './product-check.ts';
 import { type ScriptedProvider, startScriptedProvider } from './scripted-provider.ts';
 import { randomFrom } from './seed.ts';
@@ -126,6 +126,8 @@ export async function crashSite(options: {
       const last = await startTestGateway(boot);
       try {
         await Promise.all(clients.map((client) => client.settle(last.url, last.token())));
+        // Kills that came twice in the moment in which the same message was taken up have set it aside.
+        for (const runId of heldRuns(file)) await runCli(['sessions', 'retry', runId], { env: last.env() });
         await until(() => unfinishedRuns(file) === 0, 60_000);
       } finally {
         await last.stop();
@@ -302,6 +304,18 @@ export function unfinishedRuns(file: string): number {
   const db = new DatabaseSync(file, { readOnly: true });
   try {
     return Number(db.prepare("SELECT count(*) AS n FROM runs WHERE status IN ('queued', 'running')").get()?.['n']);
+  } finally {
+    db.close();
+  }
+}
+
+function heldRuns(file: string): string[] {
+  const db = new DatabaseSync(file, { readOnly: true });
+  try {
+    return db
+      .prepare('SELECT run_id FROM run_waiting WHERE held_at IS NOT NULL')
+      .all()
+      .map(({ run_id }) => String(run_id));
   } finally {
     db.close();
   }

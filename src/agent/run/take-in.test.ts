@@ -104,7 +104,7 @@ describe('taking a request in', () => {
     }
   });
 
-  test('AG-90 a file that is not what it was is an error; what no run names is swept away', async () => {
+  test('ST-54 a file that is not what it was is an error; what no run names is swept away', async () => {
     using dir = tempDir();
     const place = path.join(dir.path, 'attachments');
     const store = attachmentFiles(place);

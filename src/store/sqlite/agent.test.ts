@@ -132,6 +132,24 @@ describe("the agent's store", () => {
     expect(s.store.journal('r1')).toBe('');
   });
 
+  test('AG-93 what has not ended is told by ids and sizes, whatever it holds', async () => {
+    await using s = await opened();
+    for (let n = 0; n < 20; n++) await s.store.accept({ ...newRun(`r${n}`, `agent:main:${n}`, 'x'.repeat(200_000)), file: `file-${n}` });
+    await s.store.mark(['r1', 'r2'], true);
+    await s.store.setDeaths([{ runId: 'r2', deaths: 2, heldAt: 7 }]);
+    const found = s.store.unfinishedRuns().map(({ run, ...rest }) => ({ ...rest, runId: run.runId }));
+    expect(found.slice(0, 3)).toMatchObject([
+      { runId: 'r0', bytes: 200_000, file: 'file-0', isMarked: false, deaths: 0 },
+      { runId: 'r1', isMarked: true },
+      { runId: 'r2', isMarked: false, deaths: 2, heldAt: 7 },
+    ]);
+    expect(JSON.stringify(found).length).toBeLessThan(20 * 400);
+    await s.store.markRunning('r1', 5);
+    await s.store.finish({ runId: 'r2', status: 'aborted', at: 9, usage: USAGE, entries: [] });
+    expect(s.store.unfinishedRuns().map(({ run, isMarked }) => [run.runId, isMarked])).toContainEqual(['r1', false]);
+    expect(s.db.prepare('SELECT count(*) AS n FROM run_waiting').get()).toEqual({ n: 19 });
+  });
+
   test('AG-43 a session of 100,000 messages opens as fast as a small one', async () => {
     await using s = await opened();
     await s.store.accept(newRun('r1'));
