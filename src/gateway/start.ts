@@ -42,8 +42,10 @@ import { serveAdminSocket } from './admin-socket/server.ts';
 import { bindMethods, type DispatchPorts } from './dispatch.ts';
 import { DoorNotes } from './door-notes.ts';
 import { fanOutAgentEvents } from './event-fanout.ts';
+import { giveBackWhenIdle } from './give-back.ts';
 import { bindWish } from './guards.ts';
 import { Health } from './health.ts';
+import { HELD_LIMITS, heldPorts } from './held-bytes.ts';
 import { RequestsUnderWay } from './http/requests-under-way.ts';
 import { httpServers } from './http/server.ts';
 import { httpConfig } from './http-config.ts';
@@ -69,6 +71,7 @@ import { Settings } from './settings.ts';
 import { gatewayFacts, nodeRows } from './status-facts.ts';
 import { catchStrayErrors } from './stray-errors.ts';
 import { tryModelSetup } from './try-model-setup.ts';
+import { Turns } from './turns.ts';
 import { startHeartbeat } from './ws/heartbeat.ts';
 import { featuresJson, helloText } from './ws/hello.ts';
 import { Hub } from './ws/hub.ts';
@@ -269,11 +272,16 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       }),
     };
 
+    // What connections make us keep, and in which order they are looked at.
+    const held = heldPorts(clock);
+    closing.push(clock.every(HELD_LIMITS.slowMs, () => held.incoming.endSlow()));
+    const turns = new Turns();
+
     // The admin socket, before anything else can be reached.
     prepareSocketPath(paths);
     const adminServer = createUnixServer();
     must(await listenUnix(adminServer, paths.socketPath, clock));
-    const admin = serveAdminSocket(adminServer, { dispatch: local, hub, log: log.part('socket'), newId: () => crypto.randomUUID() });
+    const admin = serveAdminSocket(adminServer, { dispatch: local, hub, held, log: log.part('socket'), newId: () => crypto.randomUUID() });
     closing.push(() => {
       admin.closeAll();
       adminServer.close();
@@ -300,6 +308,8 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       log: log.part('ws'),
       hub,
       preauth,
+      held,
+      turns,
       dispatch: wire,
       newId: () => crypto.randomUUID(),
       admit: async (facts, presented) => notes.seen(await admit(facts, presented, door)),
@@ -341,6 +351,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       admitHttp: async (facts, bearer) => notes.seen(await admit(facts, { transport: 'http', bearer }, door)),
       stillStands: (principal) => stillStands(principal, door),
       underWay,
+      held,
       agent,
       readiness,
       config: () => httpConfig(settings.snapshot),
@@ -349,7 +360,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       version,
       buildId: BUILD_ID,
       uptimeMs: () => Math.round(clock.monotonic() - startedAt),
-      onUpgrade: upgradeHandler({ ws, log: log.part('ws'), policy: () => settings.facts, peers, isOpen: () => open }),
+      onUpgrade: upgradeHandler({ ws, log: log.part('ws'), policy: () => settings.facts, peers, turns, isOpen: () => open }),
     });
     const listeners = new Listeners(bindWish(settings.snapshot, flags.port), {
       clock,
@@ -449,6 +460,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
     // What was edited while it started was not watched yet.
     void watch.reload();
     keepYoungHeapSmall();
+    closing.push(giveBackWhenIdle(clock, () => hub.size));
     readiness.setState('running');
     log.info('ready', { version, ms: Math.round(clock.monotonic() - startedAt) });
     const { drainMs } = await lifecycle.ended;

@@ -8,6 +8,7 @@ import { silentLog } from '../../lib/log.ts';
 import { defineMethod } from '../../protocol/define.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { bindMethods } from '../dispatch.ts';
+import { heldPorts } from '../held-bytes.ts';
 import { RateLanes } from '../lanes.ts';
 import { Hub } from '../ws/hub.ts';
 import { serveAdminSocket } from './server.ts';
@@ -34,6 +35,7 @@ async function startAdmin() {
   const admin = serveAdminSocket(server, {
     dispatch: { methods, log: silentLog, writes: lanes, control: lanes },
     hub,
+    held: heldPorts(systemClock),
     log: silentLog,
     newId: () => `c${++ids}`,
   });

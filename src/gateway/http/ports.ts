@@ -6,6 +6,7 @@ import type { ConnectionFacts } from '../../auth/facts.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { FactsPolicy, ListenerFacts, PeerLookup } from '../facts.ts';
+import type { HeldPorts } from '../held-bytes.ts';
 import type { ReadinessView } from '../readiness.ts';
 import type { HttpLimits } from './limits.ts';
 import type { RequestsUnderWay } from './requests-under-way.ts';
@@ -34,6 +35,8 @@ export interface HttpPorts {
   readonly stillStands: (principal: Principal) => boolean;
   /** Requests of admitted callers that are not answered yet. */
   readonly underWay: RequestsUnderWay;
+  /** What connections make us keep. */
+  readonly held: HeldPorts;
   readonly agent: Pick<Agent, 'send' | 'abort' | 'onRunEvent' | 'agents' | 'models'>;
   readonly readiness: { view(): Promise<ReadinessView>; readonly started: boolean };
   readonly config: () => HttpConfig;

@@ -7,6 +7,7 @@ import { factsOf, type ListenerFacts, peerOwner } from '../facts.ts';
 import { tooLarge } from './body.ts';
 import { Exchange } from './exchange.ts';
 import { type Fault, INTERNAL, refusedFault, wireFault } from './fault.ts';
+import { httpConnection } from './http-connection.ts';
 import { HTTP_LIMITS, type HttpLimits } from './limits.ts';
 import type { HttpPorts } from './ports.ts';
 import { matchRoute, routeTable } from './router.ts';
@@ -26,6 +27,8 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
     listener: ListenerFacts,
     expectsContinue: boolean,
   ): Promise<void> => {
+    const connection = httpConnection(request.socket, ports.held);
+    connection.add(response);
     // A write to a connection that has just gone is no news: whoever waits for `close` hears of it.
     response.on('error', () => {});
     for (const name of Object.keys(SECURITY_HEADERS)) response.setHeader(name, SECURITY_HEADERS[name] ?? '');
@@ -36,7 +39,14 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
     if (!read.ok) return refuseEarly(response, { ...read.error, type: 'invalid_request_error' });
     const facts = read.value;
     const match = matchRoute(routes, facts.path, config);
-    const exchange = new Exchange(request, response, { facts, rest: match?.rest ?? '', clock: ports.clock, limits, expectsContinue });
+    const exchange = new Exchange(request, response, {
+      facts,
+      rest: match?.rest ?? '',
+      clock: ports.clock,
+      limits,
+      connection,
+      expectsContinue,
+    });
 
     if (facts.verdict.host === 'unknown') return exchange.fail(unknownHost(facts.hostText, facts.verdict.fixLine));
     if (facts.verdict.origin === 'foreign' || facts.verdict.origin === 'invalid')

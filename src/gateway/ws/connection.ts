@@ -14,10 +14,13 @@ import { parseParams } from '../../protocol/parse-params.ts';
 import { MAX_PROTOCOL, MIN_PROTOCOL, negotiate, type Protocol } from '../../protocol/version.ts';
 import type { Subscriptions } from '../call.ts';
 import { type DispatchPorts, dispatch } from '../dispatch.ts';
+import type { HeldPorts, Holder, Way } from '../held-bytes.ts';
+import type { Turns } from '../turns.ts';
 import type { Pingable } from './heartbeat.ts';
 import type { Hub, Receiver } from './hub.ts';
-import { Outbox, type OutEvent } from './outbox.ts';
+import { Outbox, type OutboxOwner, type OutEvent } from './outbox.ts';
 import type { PreauthPool, Unadmitted } from './preauth.ts';
+import { Unfinished } from './unfinished.ts';
 
 /** After our close frame a peer has this long to answer it; then the socket is cut. */
 export const CLOSE_GRACE_MS = 2_000;
@@ -35,6 +38,9 @@ export interface ConnectionPorts {
   readonly log: Log;
   readonly hub: Hub;
   readonly preauth: PreauthPool;
+  readonly held: HeldPorts;
+  /** In which the door looks at those who come. */
+  readonly turns: Turns;
   readonly dispatch: DispatchPorts;
   readonly newId: () => string;
   readonly admit: (facts: ConnectionFacts, presented: Presented) => Promise<Admission>;
@@ -64,21 +70,27 @@ type State =
 const NO_CAPS: ReadonlySet<string> = new Set();
 
 /** One WebSocket, from its challenge to its close. */
-export class WsConnection implements Receiver, Pingable {
+export class WsConnection implements Receiver, Pingable, Holder, OutboxOwner {
   readonly connId: string;
   readonly subscriptions: Subscriptions = { sessions: false, messages: new Set(), all: false };
   missed = 0;
   readonly #ws: WebSocket;
   readonly #ports: ConnectionPorts;
   readonly #outbox: Outbox;
+  readonly #unfinished: Unfinished;
   #state: State;
   #caps = NO_CAPS;
+  #heldKey: string;
+  /** Of a first frame whose turn has not come. */
+  #waitingBytes = 0;
 
   constructor(ws: WebSocket, socket: Duplex, facts: ConnectionFacts, addressKey: string, ports: ConnectionPorts) {
     this.#ws = ws;
     this.#ports = ports;
     this.connId = ports.newId();
-    this.#outbox = new Outbox(ws, socket, () => this.close(CLOSE.policy, 'slow consumer'));
+    this.#heldKey = addressKey;
+    this.#outbox = new Outbox(ws, socket, this);
+    this.#unfinished = new Unfinished(ws, socket, this);
     const nonce = ports.newId();
     const pooled: Unadmitted = { address: addressKey, drop: () => this.#cut('pushed out by newer connections') };
     this.#state = {
@@ -111,6 +123,34 @@ export class WsConnection implements Receiver, Pingable {
   }
   get isOpen(): boolean {
     return this.#state.at === 'open';
+  }
+
+  get heldKey(): string {
+    return this.#heldKey;
+  }
+  heldNow(way: Way): number {
+    return way === 'incoming' ? this.#unfinished.bytes + this.#waitingBytes : this.#outbox.unsent;
+  }
+  /** At once: a close frame leaves if there is room for it, and nobody waits for its answer. */
+  giveUp(way: Way, why: 'most' | 'slow'): void {
+    if (way === 'outgoing') this.close(CLOSE.policy, 'slow consumer');
+    else if (why === 'slow') this.close(CLOSE.policy, 'unfinished message');
+    else this.close(CLOSE.tryLater, 'too many unfinished messages');
+    this.#unfinished.drop();
+    this.#ws.terminate();
+  }
+  /** A piece of a message has come, and was looked at; pings are answered by the library itself. */
+  arrived(): void {
+    const { incoming } = this.#ports.held;
+    const bytes = this.heldNow('incoming');
+    if (bytes > 0 || incoming.has(this)) incoming.note(this, bytes);
+    this.#outbox.count();
+  }
+  unsent(bytes: number): void {
+    this.#ports.held.outgoing.note(this, bytes);
+  }
+  fellBehind(): void {
+    this.close(CLOSE.policy, 'slow consumer');
   }
 
   event(event: OutEvent): void {
@@ -158,6 +198,9 @@ export class WsConnection implements Receiver, Pingable {
 
   #closed(): void {
     this.#leave();
+    this.#unfinished.drop();
+    this.#ports.held.incoming.forget(this);
+    this.#ports.held.outgoing.forget(this);
   }
 
   #message(data: Buffer, isBinary: boolean): void {
@@ -174,6 +217,18 @@ export class WsConnection implements Receiver, Pingable {
       this.close(CLOSE.policy, 'invalid handshake: nothing may follow connect before it is answered');
       return;
     }
+    // Who has said something waits for the gateway, not the gateway for them: from here on nothing newer pushes them out.
+    this.#ports.preauth.remove(state.pooled);
+    this.#state = { at: 'admitting', cancelDeadline: state.cancelDeadline, pooled: state.pooled };
+    this.#waitingBytes = data.length;
+    this.#ports.turns.take(state.pooled.address, () => {
+      this.#waitingBytes = 0;
+      if (this.#state.at === 'admitting') this.#first(text, state.facts, state.nonce);
+    });
+  }
+
+  /** The first frame, which must be `connect`. */
+  #first(text: string, facts: ConnectionFacts, nonce: string): void {
     const frame = parseRequest(text);
     if (!frame.ok) {
       if (frame.error.kind === 'json') this.close(CLOSE.normal, '');
@@ -186,8 +241,7 @@ export class WsConnection implements Receiver, Pingable {
       this.#refuse(frame.value.id, { code: 'INVALID_REQUEST', message: 'invalid handshake: first request must be connect' }, CLOSE.policy);
       return;
     }
-    this.#state = { at: 'admitting', cancelDeadline: state.cancelDeadline, pooled: state.pooled };
-    this.#hello(frame.value, state.facts, state.nonce).catch((thrown: unknown) => {
+    this.#hello(frame.value, facts, nonce).catch((thrown: unknown) => {
       this.#ports.log.error('the door failed', { cause: messageOf(thrown) });
       // A device that must be written down, and a disk that takes nothing: not the caller's fault, and it passes.
       const error: WireError =
@@ -231,9 +285,10 @@ export class WsConnection implements Receiver, Pingable {
       return;
     }
     state.cancelDeadline();
-    this.#ports.preauth.remove(state.pooled);
+    this.#ports.preauth.letIn(state.pooled.address);
     const info: OpenInfo = { connId: this.connId, protocol, client: connect.client, principal: admission.principal };
     this.#state = { at: 'open', info, wrongRoleCalls: 0 };
+    this.#heldKey = admission.principal.id;
     if (connect.caps !== undefined && connect.caps.length > 0) this.#caps = new Set(connect.caps);
     raiseLimit(this.#ws);
     this.#outbox.together(() => {
