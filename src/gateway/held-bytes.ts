@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
+import { Intake } from './intake.ts';
 
 const MiB = 1024 * 1024;
 
@@ -148,9 +149,11 @@ export class HeldBytes {
 export interface HeldPorts {
   readonly incoming: HeldBytes;
   readonly outgoing: HeldBytes;
+  readonly intake: Intake;
 }
 
 export const heldPorts = (clock: Clock): HeldPorts => ({
   incoming: new HeldBytes('incoming', HELD_LIMITS.incomingBytes, clock),
   outgoing: new HeldBytes('outgoing', HELD_LIMITS.outgoingBytes, clock),
+  intake: new Intake(),
 });

@@ -12,7 +12,7 @@ export class Pile {
   #slabs: ArrayBuffer[] = [];
   #used = SLAB_BYTES;
 
-  /** Copies the piece in; `views` of what is there are kept up to date: a piece that continues the last view makes that one longer. */
+  /** Moves the piece in (nobody may read it afterwards); `views` of what is there are kept up to date: a piece that continues the last view makes that one longer. */
   add(piece: Uint8Array, views: Buffer[]): void {
     for (let from = 0; from < piece.length; ) {
       if (this.#used === SLAB_BYTES) {
@@ -30,6 +30,7 @@ export class Pile {
       this.#used += length;
       from += length;
     }
+    release(piece);
   }
 
   /** Whether these bytes lie in a pile already. */
@@ -43,4 +44,10 @@ export class Pile {
     this.#slabs = [];
     this.#used = SLAB_BYTES;
   }
+}
+
+/** A piece that is a whole piece of memory, as the socket handed it out, is not waited for either. */
+function release(piece: Uint8Array): void {
+  const memory = piece.buffer as ArrayBuffer;
+  if (memory.byteLength === piece.length && !memory.resizable && piece.length > 8 * 1024) memory.transfer(0);
 }

@@ -352,6 +352,7 @@ async function runOnce(options: RunGatewayOptions): Promise<Outcome> {
       stillStands: (principal) => stillStands(principal, door),
       underWay,
       held,
+      turns,
       agent,
       readiness,
       config: () => httpConfig(settings.snapshot),

@@ -6,6 +6,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { Subscriptions } from '../call.ts';
 import { type DispatchPorts, dispatch } from '../dispatch.ts';
 import { type HeldPorts, type Holder, PIECE_BYTES, type Way } from '../held-bytes.ts';
+import { SMALL_PIECE, type Source } from '../intake.ts';
 import { Pile } from '../pile.ts';
 import type { Hub, Receiver } from '../ws/hub.ts';
 import type { OutEvent } from '../ws/outbox.ts';
@@ -48,7 +49,7 @@ export function serveAdminSocket(server: Server, ports: AdminSocketPorts): { clo
   };
 }
 
-class AdminConnection implements Receiver, Holder {
+class AdminConnection implements Receiver, Holder, Source {
   /** All are the owner's, and share one. */
   readonly heldKey = OWNER.id;
   readonly connId: string;
@@ -88,12 +89,17 @@ class AdminConnection implements Receiver, Holder {
   closed(): void {
     this.#ports.hub.remove(this);
     this.#dropLine();
+    this.#ports.held.intake.forget(this);
     this.#ports.held.incoming.forget(this);
     this.#ports.held.outgoing.forget(this);
   }
 
   heldNow(way: Way): number {
     return way === 'incoming' ? this.#pending + this.#chunks.length * PIECE_BYTES : this.#socket.writableLength;
+  }
+
+  goOn(): void {
+    this.#socket.resume();
   }
 
   giveUp(): void {
@@ -115,8 +121,13 @@ class AdminConnection implements Receiver, Holder {
   }
 
   #data(chunk: Buffer): void {
+    const { length } = chunk;
     this.#take(chunk);
-    const { incoming } = this.#ports.held;
+    const { incoming, intake } = this.#ports.held;
+    if (length > SMALL_PIECE && !intake.hasTime() && !this.#socket.destroyed) {
+      this.#socket.pause();
+      intake.later(this);
+    }
     const bytes = this.heldNow('incoming');
     if (bytes > 0 || incoming.has(this)) incoming.note(this, bytes);
   }

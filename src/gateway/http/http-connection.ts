@@ -1,12 +1,17 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { HeldPorts, Holder, Way } from '../held-bytes.ts';
+import { SMALL_PIECE, type Source } from '../intake.ts';
 
 /** A request that waits for its turn on a connection, beside what it says: two objects of Node with all they hold. Bytes. */
 const REQUEST_BYTES = 4 * 1024;
 
+/** With so many requests unanswered nothing more is read from a connection, until few are left. */
+const MANY = 64;
+const FEW = 16;
+
 /** What one HTTP connection makes us keep: a body that is not complete, and answers that nobody takes. */
-export class HttpConnection implements Holder {
+export class HttpConnection implements Holder, Source {
   /** The peer's address, until a credential says more. */
   heldKey: string;
   readonly #socket: Socket;
@@ -28,8 +33,10 @@ export class HttpConnection implements Holder {
     response.once('close', () => {
       this.#answers.delete(response);
       this.count();
+      if (this.#answers.size === FEW) this.#socket.resume();
     });
     if (this.#answers.size > 1) this.count();
+    if (this.#answers.size === MANY) this.#socket.pause();
   }
 
   /** Looks at what is owed; to be called when something was written. */
@@ -40,8 +47,16 @@ export class HttpConnection implements Holder {
 
   /** The body that is being read has come this far; 0: none is. */
   body(bytes: number): void {
+    const piece = bytes - this.#body;
     this.#body = bytes;
     this.#held.incoming.note(this, bytes);
+    if (piece <= SMALL_PIECE || this.#held.intake.hasTime() || this.#socket.destroyed) return;
+    this.#socket.pause();
+    this.#held.intake.later(this);
+  }
+
+  goOn(): void {
+    this.#socket.resume();
   }
 
   heldNow(way: Way): number {

@@ -8,6 +8,7 @@ import type { Log } from '../../lib/log.ts';
 import type { FactsPolicy, ListenerFacts, PeerLookup } from '../facts.ts';
 import type { HeldPorts } from '../held-bytes.ts';
 import type { ReadinessView } from '../readiness.ts';
+import type { Turns } from '../turns.ts';
 import type { HttpLimits } from './limits.ts';
 import type { RequestsUnderWay } from './requests-under-way.ts';
 
@@ -37,6 +38,7 @@ export interface HttpPorts {
   readonly underWay: RequestsUnderWay;
   /** What connections make us keep. */
   readonly held: HeldPorts;
+  readonly turns: Turns;
   readonly agent: Pick<Agent, 'send' | 'abort' | 'onRunEvent' | 'agents' | 'models'>;
   readonly readiness: { view(): Promise<ReadinessView>; readonly started: boolean };
   readonly config: () => HttpConfig;

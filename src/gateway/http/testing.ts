@@ -9,6 +9,7 @@ import { originPolicy } from '../../net/origin-policy.ts';
 import { type Scope, SECRET_SCOPES } from '../../protocol/scopes.ts';
 import type { FactsPolicy, ListenerFacts } from '../facts.ts';
 import { heldPorts } from '../held-bytes.ts';
+import { Turns } from '../turns.ts';
 import type { HttpConfig, HttpPorts } from './ports.ts';
 import { RequestsUnderWay } from './requests-under-way.ts';
 import { httpServers } from './server.ts';
@@ -161,6 +162,7 @@ export async function startHttp(options: HttpFixtureOptions = {}): Promise<HttpF
     stillStands: () => true,
     underWay: new RequestsUnderWay(),
     held: heldPorts(systemClock),
+    turns: new Turns(),
     agent,
     readiness: { started: true, view: async () => ({ ready: true, failing: [], checkedAt: 1 }) },
     config: () => ({ ...HTTP_CONFIG, ...options.config }),

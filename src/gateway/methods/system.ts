@@ -51,7 +51,7 @@ export function systemHandlers(ports: SystemPorts) {
         process: { pid: process.pid, memory: memory() },
       });
     },
-    'system-presence': () => ports.presence.list(),
+    'system-presence': () => new Prebuilt(ports.presence.json()),
     'gateway.identity.get': () => ports.identity,
     'logs.tail': (params: ParamsOf<typeof wire.logsTail>) =>
       tailLog(ports.logFile(), {

@@ -90,7 +90,7 @@ export class WsConnection implements Receiver, Pingable, Holder, OutboxOwner {
     this.connId = ports.newId();
     this.#heldKey = addressKey;
     this.#outbox = new Outbox(ws, socket, this);
-    this.#unfinished = new Unfinished(ws, socket, this);
+    this.#unfinished = new Unfinished(ws, socket, ports.held.intake, this);
     const nonce = ports.newId();
     const pooled: Unadmitted = { address: addressKey, drop: () => this.#cut('pushed out by newer connections') };
     this.#state = {
@@ -106,6 +106,7 @@ export class WsConnection implements Receiver, Pingable, Holder, OutboxOwner {
     ws.on('pong', () => {
       this.missed = 0;
     });
+    ws.on('ping', answerPing);
     ws.on('close', () => this.#closed());
     // The close frame with its code (1009 for a frame that is too large) is sent by the library; there is nothing to add.
     ws.on('error', (error) => this.#ports.log.debug('websocket error', { connId: this.connId, cause: error.message }));
@@ -348,4 +349,19 @@ export class WsConnection implements Receiver, Pingable, Holder, OutboxOwner {
 function raiseLimit(ws: WebSocket): void {
   const receiver = (ws as unknown as { _receiver?: { _maxPayload?: number } })._receiver;
   if (receiver !== undefined) receiver._maxPayload = LIMITS.maxPayload;
+}
+
+/** The last ping that was not answered yet. */
+const pings = new WeakMap<WebSocket, Buffer>();
+
+/** Answers the last ping of a turn of the event loop, which is all the RFC asks for (5.5.3): ten thousand fit into one read. */
+function answerPing(this: WebSocket, data: Buffer): void {
+  if (!pings.has(this)) {
+    setImmediate(() => {
+      const last = pings.get(this);
+      pings.delete(this);
+      if (last !== undefined && this.readyState === this.OPEN) this.pong(last);
+    });
+  }
+  pings.set(this, data);
 }

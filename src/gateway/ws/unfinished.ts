@@ -1,42 +1,78 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { PIECE_BYTES } from '../held-bytes.ts';
+import { type Intake, SMALL_PIECE, type Source } from '../intake.ts';
 import { Pile } from '../pile.ts';
 
-/** What is private to the library and looked at here: its version is pinned exactly, and a test would notice. */
+/** What is private to the library and looked at here: its version is pinned exactly, and tests would notice. */
 interface Receiver {
   /** Pieces as they came, of a frame that is not complete. */
   _buffers: Buffer[];
   _bufferedBytes: number;
   /** Of a message that is not complete. */
   _fragments: Buffer[];
+  readonly _state: number;
+  readonly _payloadLength: number;
+  /** Of the stream that it is. */
+  readonly errored: Error | null;
+  readonly writableEnded: boolean;
 }
+/** `_state` between the head of a frame and its end. */
+const IN_PAYLOAD = 4;
 
 /** An unfinished frame below this stays in the pieces in which it came. */
 const SMALL_BYTES = 32 * 1024;
 
 /**
- * What a WebSocket keeps of messages that are not complete: counts it, and keeps it in a pile of our own. A fragment of one byte would otherwise keep
+ * Stands between a socket and the library that reads frames from it. Hands over what arrived, a little at a time when it may hold many frames; and
+ * counts what the library keeps of messages that are not complete, and keeps it in a pile of our own: a fragment of one byte would otherwise keep
  * all of the piece alive that it came in.
  */
-export class Unfinished {
+export class Unfinished implements Source {
   readonly #receiver: Receiver;
+  readonly #socket: Duplex;
+  readonly #intake: Intake;
+  readonly #read: (piece: Buffer) => void;
+  readonly #owner: { arrived(): void };
+  /** What was not handed over yet. */
+  #rest: Buffer[] | undefined;
   #pile: Pile | undefined;
   #bytes = 0;
 
-  /** `owner` hears of every piece that arrived, after it was looked at. */
-  constructor(ws: WebSocket, socket: Duplex, owner: { arrived(): void }) {
+  /** `owner` hears of every piece that was handed over. */
+  constructor(ws: WebSocket, socket: Duplex, intake: Intake, owner: { arrived(): void }) {
     this.#receiver = (ws as unknown as { _receiver: Receiver })._receiver;
-    // Behind the library's own listener: what is still there now is what it keeps.
-    socket.on('data', () => {
-      this.#look();
+    this.#socket = socket;
+    this.#intake = intake;
+    this.#owner = owner;
+    const [read] = socket.listeners('data');
+    if (read === undefined) throw new Error('the library does not listen to its socket');
+    this.#read = read as (piece: Buffer) => void;
+    socket.off('data', this.#read);
+    socket.on('data', (piece: Buffer) => {
+      if (this.#rest !== undefined || (piece.length > SMALL_PIECE && !intake.hasTime())) this.#wait(piece);
+      else this.#hand(piece);
       owner.arrived();
     });
   }
 
   /** Memory, not payload: each piece is an object too. */
   get bytes(): number {
-    return this.#bytes;
+    let waiting = 0;
+    if (this.#rest !== undefined) for (const { buffer } of this.#rest) waiting += buffer.byteLength;
+    return this.#bytes + waiting;
+  }
+
+  goOn(): void {
+    const rest = this.#rest;
+    this.#rest = undefined;
+    if (rest === undefined) return;
+    for (const piece of rest) {
+      if (this.#rest === undefined) this.#hand(piece);
+      else this.#wait(piece);
+    }
+    this.#owner.arrived();
+    if (this.#rest === undefined) this.#socket.resume();
   }
 
   /** The connection is over: what it held goes back now, and not when the socket is collected. */
@@ -45,9 +81,35 @@ export class Unfinished {
     receiver._buffers = [];
     receiver._bufferedBytes = 0;
     receiver._fragments = [];
+    this.#rest = undefined;
+    this.#intake.forget(this);
     this.#pile?.drop();
     this.#pile = undefined;
     this.#bytes = 0;
+  }
+
+  #wait(piece: Buffer): void {
+    this.#socket.pause();
+    if (this.#rest === undefined) this.#rest = [piece];
+    else this.#rest.push(piece);
+    this.#intake.later(this);
+  }
+
+  #hand(piece: Buffer): void {
+    const receiver = this.#receiver;
+    for (let from = 0; from < piece.length; ) {
+      // After a close frame or an error the library wants nothing any more.
+      if (receiver.errored !== null || receiver.writableEnded) return;
+      const ofThisFrame = receiver._state === IN_PAYLOAD ? receiver._payloadLength - receiver._bufferedBytes : 0;
+      const to = Math.min(piece.length, from + Math.max(SMALL_PIECE, ofThisFrame));
+      this.#read.call(this.#socket, from === 0 && to === piece.length ? piece : piece.subarray(from, to));
+      from = to;
+      if (from < piece.length && !this.#intake.hasTime()) {
+        this.#look();
+        return this.#wait(piece.subarray(from));
+      }
+    }
+    this.#look();
   }
 
   #look(): void {
