@@ -1,7 +1,8 @@
 const SLAB_BYTES = 1024 * 1024;
-const FastBuffer = (Buffer as unknown as { readonly [Symbol.species]: new (memory: ArrayBuffer, from: number, length: number) => Buffer })[
-  Symbol.species
-];
+/** A view of memory of ours as a Buffer: `Buffer.from` checks much more. */
+export const FastBuffer = (
+  Buffer as unknown as { readonly [Symbol.species]: new (memory: ArrayBuffer, from: number, length: number) => Buffer }
+)[Symbol.species];
 
 /**
  * Bytes that pile up until a message is whole, in memory that goes back to the system at once when the pile is dropped, without the collector. The
@@ -46,8 +47,8 @@ export class Pile {
   }
 }
 
-/** A piece that is a whole piece of memory, as the socket handed it out, is not waited for either. */
-function release(piece: Uint8Array): void {
+/** Frees a piece that is all of its memory, as sockets hand them out, without waiting for the collector. Nobody may read it afterwards. */
+export function release(piece: Uint8Array): void {
   const memory = piece.buffer as ArrayBuffer;
   if (memory.byteLength === piece.length && !memory.resizable && piece.length > 8 * 1024) memory.transfer(0);
 }

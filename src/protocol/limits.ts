@@ -22,6 +22,8 @@ export const LIMITS = {
   healthRefreshMs: 60_000,
   presenceMs: 5 * 60_000,
   presenceEntries: 200,
+  /** Of them in `hello-ok` and events, the newest that fit. */
+  presenceBytes: 32 * 1024,
   /** Close reasons are cut to this many bytes of UTF-8 (RFC 6455 allows 123). */
   closeReasonBytes: 120,
   /** Calls of one principal that wait for a run to end, over all its connections; another one is told to come back. */

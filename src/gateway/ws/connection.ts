@@ -200,11 +200,13 @@ export class WsConnection implements Receiver, Pingable, Holder, OutboxOwner {
   #closed(): void {
     this.#leave();
     this.#unfinished.drop();
+    this.#outbox.drop();
     this.#ports.held.incoming.forget(this);
     this.#ports.held.outgoing.forget(this);
   }
 
   #message(data: Buffer, isBinary: boolean): void {
+    this.#unfinished.delivered();
     this.missed = 0;
     const state = this.#state;
     if (state.at === 'closing') return;
@@ -363,5 +365,6 @@ function answerPing(this: WebSocket, data: Buffer): void {
       if (last !== undefined && this.readyState === this.OPEN) this.pong(last);
     });
   }
-  pings.set(this, data);
+  // A copy: the piece that it came in is freed.
+  pings.set(this, Buffer.from(data));
 }

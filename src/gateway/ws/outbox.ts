@@ -4,6 +4,7 @@ import type { JsonObject } from '../../lib/json.ts';
 import type { Durability } from '../../protocol/define.ts';
 import { eventBody, withSeq } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { UnsentText } from '../unsent-text.ts';
 
 /** One event, as one receiver gets it: its body without `seq` (see `eventBody`), and how it may be treated when the reader is slow. */
 export interface OutEvent {
@@ -52,6 +53,7 @@ export class Outbox {
   /** What the owner was told last. */
   #unsent = 0;
   #heldBytes = 0;
+  #waiting: UnsentText | undefined;
   /** Made when a reader first falls behind: most never do. */
   #held: Map<string, OutEvent> | undefined;
   #seq = 0;
@@ -72,11 +74,21 @@ export class Outbox {
     return this.#socket.writableLength + this.#heldBytes;
   }
 
+  /** The socket is closed: nobody reads what waits. */
+  drop(): void {
+    this.#waiting?.taken(0);
+    this.#waiting = undefined;
+    this.#held = undefined;
+    this.#heldBytes = 0;
+  }
+
   /** Looks at what is unsent; also to be called when the library may have written by itself (pongs). */
   count(): void {
     const now = this.unsent;
     if (now === this.#unsent) return;
     this.#unsent = now;
+    this.#waiting?.taken(this.#socket.writableLength);
+    if (now === 0) this.#waiting = undefined;
     this.#owner.unsent(now);
   }
 
@@ -159,8 +171,10 @@ export class Outbox {
       this.#owner.fellBehind();
       return;
     }
-    if (text.length > LARGE_TEXT || (this.#unsent > 0 && this.#socket.writableLength > 0)) this.#ws.send(Buffer.from(text), TEXT_FRAME);
-    else this.#ws.send(text);
+    if (text.length > LARGE_TEXT || (this.#unsent > 0 && this.#socket.writableLength > 0)) {
+      this.#waiting ??= new UnsentText();
+      this.#ws.send(this.#waiting.bytes(text), TEXT_FRAME);
+    } else this.#ws.send(text);
     if (!(this.#socket.writableCorked > 0)) this.count();
   }
 }

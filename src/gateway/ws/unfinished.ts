@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { PIECE_BYTES } from '../held-bytes.ts';
 import { type Intake, SMALL_PIECE, type Source } from '../intake.ts';
-import { Pile } from '../pile.ts';
+import { Pile, release } from '../pile.ts';
 
 /** What is private to the library and looked at here: its version is pinned exactly, and tests would notice. */
 interface Receiver {
@@ -37,6 +37,7 @@ export class Unfinished implements Source {
   /** What was not handed over yet. */
   #rest: Buffer[] | undefined;
   #pile: Pile | undefined;
+  #isDelivering = false;
   #bytes = 0;
 
   /** `owner` hears of every piece that was handed over. */
@@ -61,6 +62,11 @@ export class Unfinished implements Source {
     let waiting = 0;
     if (this.#rest !== undefined) for (const { buffer } of this.#rest) waiting += buffer.byteLength;
     return this.#bytes + waiting;
+  }
+
+  /** A message was handed out: whoever works on it may still read the piece in which it came. */
+  delivered(): void {
+    this.#isDelivering = true;
   }
 
   goOn(): void {
@@ -97,6 +103,7 @@ export class Unfinished implements Source {
 
   #hand(piece: Buffer): void {
     const receiver = this.#receiver;
+    this.#isDelivering = false;
     for (let from = 0; from < piece.length; ) {
       // After a close frame or an error the library wants nothing any more.
       if (receiver.errored !== null || receiver.writableEnded) return;
@@ -110,6 +117,8 @@ export class Unfinished implements Source {
       }
     }
     this.#look();
+    // Nothing but control frames, and nothing left over: a flood of pings leaves no garbage.
+    if (this.#bytes === 0 && !this.#isDelivering) release(piece);
   }
 
   #look(): void {
