@@ -14,6 +14,8 @@ export class Presence {
   readonly #self: PresenceEntry;
   readonly #lines = new Map<string, Line>();
   #version = 1;
+  /** Of all texts. */
+  #bytes = 0;
 
   constructor(clock: Clock, self: PresenceEntry) {
     this.#clock = clock;
@@ -26,12 +28,14 @@ export class Presence {
   }
 
   set(key: string, entry: PresenceEntry): void {
-    this.#lines.delete(key);
-    this.#lines.set(key, { entry, text: JSON.stringify(entry) });
+    this.#drop(key);
+    const text = JSON.stringify(entry);
+    this.#lines.set(key, { entry, text });
+    this.#bytes += text.length;
     this.#version++;
     if (this.#lines.size > LIMITS.presenceEntries) {
       const oldest = this.#lines.keys().next().value;
-      if (oldest !== undefined) this.#lines.delete(oldest);
+      if (oldest !== undefined) this.#drop(oldest);
     }
   }
 
@@ -46,12 +50,21 @@ export class Presence {
     return [this.#own(), ...[...this.#lines.values()].map(({ entry }) => entry)];
   }
 
-  /** `list()` as JSON. */
-  json(): string {
+  /** `list()` as JSON, without the oldest ones beyond `most` bytes: everyone who comes gets it twice, and a crowd comes at once. */
+  json(most: number = LIMITS.presenceBytes): string {
     this.#forget();
+    let left = this.#bytes;
     let text = `[${JSON.stringify(this.#own())}`;
-    for (const line of this.#lines.values()) text += `,${line.text}`;
+    for (const line of this.#lines.values()) {
+      if (left <= most) text += `,${line.text}`;
+      left -= line.text.length;
+    }
     return `${text}]`;
+  }
+
+  #drop(key: string): void {
+    this.#bytes -= this.#lines.get(key)?.text.length ?? 0;
+    this.#lines.delete(key);
   }
 
   #own(): PresenceEntry {
@@ -60,6 +73,6 @@ export class Presence {
 
   #forget(): void {
     const oldest = this.#clock.now() - LIMITS.presenceMs;
-    for (const [key, { entry }] of this.#lines) if (entry.reason === 'disconnect' && entry.ts < oldest) this.#lines.delete(key);
+    for (const [key, { entry }] of this.#lines) if (entry.reason === 'disconnect' && entry.ts < oldest) this.#drop(key);
   }
 }

@@ -45,8 +45,10 @@ import { configViews } from './config-views.ts';
 import { bindMethods, type DispatchPorts, frameLimit } from './dispatch.ts';
 import { DoorNotes } from './door-notes.ts';
 import { fanOutAgentEvents } from './event-fanout.ts';
+import { giveBackWhenIdle } from './give-back.ts';
 import { bindWish } from './guards.ts';
 import { Health } from './health.ts';
+import { HELD_LIMITS, heldPorts } from './held-bytes.ts';
 import { RequestsUnderWay } from './http/requests-under-way.ts';
 import { httpServers } from './http/server.ts';
 import { httpConfig } from './http-config.ts';
@@ -293,6 +295,10 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
 
     const intake = new Intake(clock);
 
+    // What connections make us keep.
+    const held = heldPorts(clock);
+    closing.push(clock.every(HELD_LIMITS.slowMs, () => held.incoming.endSlow()));
+
     // The admin socket, before anything else can be reached.
     prepareSocketPath(paths);
     const adminServer = createUnixServer();
@@ -301,6 +307,7 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
       intake,
       dispatch: local,
       hub,
+      held,
       log: log.part('socket'),
       newId: () => crypto.randomUUID(),
     });
@@ -331,6 +338,7 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
       hub,
       preauth,
       intake,
+      held,
       dispatch: wire,
       newId: () => crypto.randomUUID(),
       admit: async (facts, presented) => notes.seen(await admit(facts, presented, door)),
@@ -375,6 +383,7 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
       stillStands: (principal) => stillStands(principal, door),
       takeWrite: (principal) => lanes.writes.take(principal.id),
       underWay,
+      held,
       agent,
       readiness,
       config: () => httpConfig(settings.snapshot),
@@ -383,7 +392,7 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
       version,
       buildId: BUILD_ID,
       uptimeMs: () => Math.round(clock.monotonic() - startedAt),
-      onUpgrade: upgradeHandler({ ws, log: log.part('ws'), policy: () => settings.facts, peers, isOpen: () => open }),
+      onUpgrade: upgradeHandler({ ws, log: log.part('ws'), policy: () => settings.facts, peers, intake, isOpen: () => open }),
     });
     const listeners = new Listeners(bindWish(settings.snapshot, flags.port), {
       clock,
@@ -493,6 +502,7 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
     // What was edited while it started was not watched yet.
     void watch.reload();
     keepYoungHeapSmall();
+    closing.push(giveBackWhenIdle(clock, () => hub.size));
     readiness.setState('running');
     lifecycle.up();
     log.info('ready', { version, ms: Math.round(clock.monotonic() - startedAt) });

@@ -39,6 +39,9 @@ export interface ListenWish {
   readonly backlog?: number;
 }
 
+/** Connections that wait to be accepted; the system has a limit of its own. A crowd that finds no room here tries again seconds later. */
+const BACKLOG = 8_192;
+
 /** With port 0 the second address may find the number taken: another is drawn, this many times. */
 const MAX_DRAWS = 16;
 
@@ -74,7 +77,7 @@ async function listenOnce(wish: ListenWish): Promise<Result<Listening, ListenFai
   return ok({ port: listeners[0]?.port ?? wish.port, listeners, missing, close });
 }
 
-async function open(server: Server, host: string, port: number, backlog = 511): Promise<Result<Listener, ListenFailure>> {
+async function open(server: Server, host: string, port: number, backlog = BACKLOG): Promise<Result<Listener, ListenFailure>> {
   const failure = await new Promise<NodeJS.ErrnoException | undefined>((settle) => {
     const onError = (error: NodeJS.ErrnoException): void => settle(error);
     server.once('error', onError);

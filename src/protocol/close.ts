@@ -5,6 +5,8 @@ export const CLOSE = {
   policy: 1008,
   tooLarge: 1009,
   restart: 1012,
+  /** What all unfinished messages may hold together is used up, and this one held most. */
+  tryLater: 1013,
   /** A device was removed, its token revoked or rotated, or the shared secret changed. */
   revoked: 4001,
 } as const;

@@ -14,14 +14,18 @@ export const LIMITS = {
   pingIntervalMs: 20_000,
   /** Pings in a row that went unanswered before the link counts as dead. */
   missedPings: 2,
-  /** Sockets that have not said `connect` yet: per address, and in all. Beyond it the oldest goes. */
+  /** Sockets that have been silent since they came, beyond a grace: per address, and in all. The oldest goes. */
   preauthPerAddress: 32,
   preauthTotal: 512,
+  /** Silent ones in all, grace or none. */
+  preauthCrowd: 8_192,
   /** `signedAt` of a device proof may differ from our clock by this much. */
   signatureSkewMs: 120_000,
   healthRefreshMs: 60_000,
   presenceMs: 5 * 60_000,
   presenceEntries: 200,
+  /** Of them in `hello-ok` and events, the newest that fit. */
+  presenceBytes: 32 * 1024,
   /** Close reasons are cut to this many bytes of UTF-8 (RFC 6455 allows 123). */
   closeReasonBytes: 120,
   /** Calls of one principal that wait for a run to end, over all its connections; another one is told to come back. */

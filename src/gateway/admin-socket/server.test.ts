@@ -8,6 +8,7 @@ import { silentLog } from '../../lib/log.ts';
 import { defineMethod } from '../../protocol/define.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { bindMethods } from '../dispatch.ts';
+import { heldPorts } from '../held-bytes.ts';
 import { Intake } from '../intake/intake.ts';
 import { FairLanes } from '../lanes.ts';
 import { Hub } from '../ws/hub.ts';
@@ -38,6 +39,7 @@ async function startAdmin() {
     dispatch: { methods, log: silentLog, writes: lanes, control: lanes },
     intake: new Intake(systemClock),
     hub,
+    held: heldPorts(systemClock),
     log: silentLog,
     newId: () => `c${++ids}`,
   });

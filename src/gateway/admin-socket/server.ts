@@ -5,9 +5,12 @@ import { errorText, type FrameFault, withSeq } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Subscriptions } from '../call.ts';
 import type { Caller, DispatchPorts } from '../dispatch.ts';
+import { type HeldPorts, type Holder, PIECE_BYTES, type Way } from '../held-bytes.ts';
 import type { Intake } from '../intake/intake.ts';
 import type { Lane } from '../intake/lane.ts';
+import { SMALL_PIECE, type Source } from '../intake/pieces.ts';
 import { type Requester, takeRequest } from '../intake/take-request.ts';
+import { Pile } from '../pile.ts';
 import type { Hub, Receiver } from '../ws/hub.ts';
 import type { OutEvent } from '../ws/outbox.ts';
 
@@ -15,9 +18,13 @@ export interface AdminSocketPorts {
   readonly intake: Intake;
   readonly dispatch: DispatchPorts;
   readonly hub: Hub;
+  readonly held: HeldPorts;
   readonly log: Log;
   readonly newId: () => string;
 }
+
+/** A line below this stays in the pieces in which it came. */
+const SMALL_BYTES = 32 * 1024;
 
 /** Connections to the admin socket at once; far above what a person's shells need. */
 const MAX_CONNECTIONS = 128;
@@ -46,7 +53,9 @@ export function serveAdminSocket(server: Server, ports: AdminSocketPorts): { clo
   };
 }
 
-class AdminConnection implements Receiver, Requester {
+class AdminConnection implements Receiver, Requester, Holder, Source {
+  /** All are the owner's, and share one. */
+  readonly heldKey = OWNER.id;
   readonly connId: string;
   readonly protocol = 4;
   readonly principal = OWNER;
@@ -57,6 +66,7 @@ class AdminConnection implements Receiver, Requester {
   readonly #lane: Lane;
   #chunks: Buffer[] = [];
   #pending = 0;
+  #pile: Pile | undefined;
   #seq = 0;
 
   constructor(socket: Socket, ports: AdminSocketPorts) {
@@ -66,6 +76,7 @@ class AdminConnection implements Receiver, Requester {
     this.#lane = ports.intake.lane(OWNER.id, socket, (line) => takeRequest(ports.intake, this, line));
     ports.hub.add(this);
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
+    socket.on('drain', () => this.#countUnsent());
     // A client that goes away mid-answer is its own affair.
     socket.on('error', () => socket.destroy());
   }
@@ -83,9 +94,51 @@ class AdminConnection implements Receiver, Requester {
 
   closed(): void {
     this.#lane.whenEmpty(() => this.#ports.hub.remove(this));
+    this.#dropLine();
+    this.#ports.held.pieces.forget(this);
+    this.#ports.held.incoming.forget(this);
+    this.#ports.held.outgoing.forget(this);
+  }
+
+  heldNow(way: Way): number {
+    return way === 'incoming' ? this.#lane.bytes + this.#pending + this.#chunks.length * PIECE_BYTES : this.#socket.writableLength;
+  }
+
+  goOn(): void {
+    if (!this.#lane.isPaused) this.#socket.resume();
+  }
+
+  giveUp(): void {
+    this.#dropLine();
+    this.#socket.destroy();
+  }
+
+  #dropLine(): void {
+    this.#chunks = [];
+    this.#pending = 0;
+    this.#pile?.drop();
+    this.#pile = undefined;
+  }
+
+  #countUnsent(): void {
+    const { outgoing } = this.#ports.held;
+    const bytes = this.#socket.writableLength;
+    if (bytes > 0 || outgoing.has(this)) outgoing.note(this, bytes);
   }
 
   #data(chunk: Buffer): void {
+    const { length } = chunk;
+    this.#take(chunk);
+    const { incoming, pieces } = this.#ports.held;
+    if (length > SMALL_PIECE && !pieces.hasTime() && !this.#socket.destroyed) {
+      this.#socket.pause();
+      pieces.later(this);
+    }
+    const bytes = this.heldNow('incoming');
+    if (bytes > 0 || incoming.has(this)) incoming.note(this, bytes);
+  }
+
+  #take(chunk: Buffer): void {
     let from = 0;
     for (;;) {
       const newline = chunk.indexOf(0x0a, from);
@@ -93,16 +146,21 @@ class AdminConnection implements Receiver, Requester {
       this.#chunks.push(chunk.subarray(from, newline));
       const line = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
       this.#chunks = [];
+      this.#pile = undefined;
       this.#pending = 0;
       if (line.length > 0) this.#lane.push(line);
       from = newline + 1;
     }
     if (from === chunk.length) return;
     const rest = chunk.subarray(from);
-    this.#chunks.push(rest);
     this.#pending += rest.length;
+    if (this.#pending < SMALL_BYTES) this.#chunks.push(rest);
+    else {
+      this.#pile ??= new Pile();
+      this.#pile.add(rest, this.#chunks);
+    }
     if (this.#pending > LIMITS.maxPayload) {
-      this.#chunks = [];
+      this.#dropLine();
       this.#write(errorText('invalid', { code: 'INVALID_REQUEST', message: `a line is longer than ${LIMITS.maxPayload} bytes` }));
       // Not `end`: what is still coming would pile up until its sender stops.
       this.#socket.destroySoon();
@@ -136,6 +194,9 @@ class AdminConnection implements Receiver, Requester {
     if (!this.#socket.writable) return;
     // Who asks on and on and reads nothing is cut off, as on a WebSocket.
     if (this.#socket.writableLength > LIMITS.maxBufferedBytes) this.#socket.destroy();
-    else this.#socket.write(`${text}\n`);
+    else {
+      this.#socket.write(`${text}\n`);
+      this.#countUnsent();
+    }
   }
 }

@@ -5,8 +5,11 @@ import { jsonDepth, MAX_JSON_DEPTH } from '../../lib/json.ts';
 import { SCAN_FAULTS } from '../../lib/json-scan.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import { illFormedAt } from '../../protocol/frames.ts';
+import { PIECE_BYTES } from '../held-bytes.ts';
 import { parseLargeJson, SMALL_JSON } from '../intake/large-json.ts';
+import { Pile } from '../pile.ts';
 import { type Fault, invalid } from './fault.ts';
+import type { HttpConnection } from './http-connection.ts';
 
 export interface BodyLimits {
   readonly maxBytes: number;
@@ -30,19 +33,44 @@ export function declaredTooLarge(request: IncomingMessage, maxBytes: number): bo
   return length !== undefined && Number(length) > maxBytes;
 }
 
-/** Reads a body, not a byte beyond the limit and not a moment beyond the deadline. */
-export function readBody(request: IncomingMessage, { maxBytes, ms }: BodyLimits, clock: Clock): Promise<Result<Buffer, Fault>> {
+/** A body below this stays in the pieces in which it came. */
+const SMALL_BYTES = 32 * 1024;
+
+const CROWDED: Fault = {
+  status: 503,
+  message: 'Too much is being sent to this gateway at once. Try again in a moment.',
+  type: 'overloaded',
+  code: 'overloaded',
+  headers: { 'Retry-After': '5' },
+};
+
+/** Reads a body, not a byte beyond the limit, not a moment beyond the deadline, and only as long as all bodies together leave room for it. */
+export function readBody(
+  request: IncomingMessage,
+  { maxBytes, ms }: BodyLimits,
+  clock: Clock,
+  connection: HttpConnection,
+): Promise<Result<Buffer, Fault>> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
+    const pile = new Pile();
     let size = 0;
     const settle = (result: Result<Buffer, Fault>): void => {
       cancel();
+      connection.onBodyGivenUp = undefined;
+      connection.body(0);
       request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
+      if (!result.ok) pile.drop();
       resolve(result);
     };
     const onData = (chunk: Buffer): void => {
       size += chunk.length;
-      if (size <= maxBytes) return void chunks.push(chunk);
+      if (size <= maxBytes) {
+        if (size < SMALL_BYTES) chunks.push(chunk);
+        else pile.add(chunk, chunks);
+        connection.body(size + chunks.length * PIECE_BYTES);
+        return;
+      }
       request.pause();
       settle(err(tooLarge(maxBytes)));
     };
@@ -59,6 +87,10 @@ export function readBody(request: IncomingMessage, { maxBytes, ms }: BodyLimits,
         }),
       );
     });
+    connection.onBodyGivenUp = () => {
+      request.pause();
+      settle(err(CROWDED));
+    };
     request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
   });
 }

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Cancel, Clock } from '../../lib/clock.ts';
+import type { HttpConnection } from './http-connection.ts';
 import type { HttpLimits } from './limits.ts';
 
 /**
@@ -10,12 +11,14 @@ export class EventStream {
   readonly #response: ServerResponse;
   readonly #clock: Clock;
   readonly #limits: HttpLimits;
+  readonly #connection: HttpConnection;
   readonly #stopComments: Cancel;
   #stalled: Cancel = () => {};
   #quiet = true;
 
-  constructor(response: ServerResponse, clock: Clock, limits: HttpLimits) {
+  constructor(response: ServerResponse, clock: Clock, limits: HttpLimits, connection: HttpConnection) {
     this.#response = response;
+    this.#connection = connection;
     this.#clock = clock;
     this.#limits = limits;
     response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-cache', 'X-Accel-Buffering': 'no' });
@@ -24,7 +27,10 @@ export class EventStream {
       this.#quiet = true;
     });
     response.once('close', () => this.#stop());
-    response.on('drain', () => this.#stalled());
+    response.on('drain', () => {
+      this.#stalled();
+      connection.count();
+    });
   }
 
   get isWritable(): boolean {
@@ -36,6 +42,7 @@ export class EventStream {
     this.#quiet = false;
     if (this.#response.destroyed || this.#response.writableEnded) return false;
     if (this.#response.write(`data: ${data}\n\n`)) return true;
+    this.#connection.count();
     this.#stalled();
     this.#stalled = this.#clock.after(this.#limits.stalledMs, () => this.#response.destroy());
     return false;

@@ -8,6 +8,7 @@ import type { Slots } from '../intake/slots.ts';
 import { declaredTooLarge, GONE, parseBody, readBody, tooLarge } from './body.ts';
 import { EventStream } from './event-stream.ts';
 import { type Fault, faultBody, faultText } from './fault.ts';
+import type { HttpConnection } from './http-connection.ts';
 import type { HttpLimits } from './limits.ts';
 
 export interface ExchangeOptions {
@@ -17,6 +18,7 @@ export interface ExchangeOptions {
   readonly clock: Clock;
   readonly limits: HttpLimits;
   readonly large: Slots;
+  readonly connection: HttpConnection;
   /** The client waits for `100 Continue` before it sends the body. */
   readonly expectsContinue: boolean;
 }
@@ -25,8 +27,7 @@ export interface ExchangeOptions {
 export class Exchange {
   readonly facts: RequestFacts;
   readonly rest: string;
-  /** Set on every route that is not public. */
-  principal: Principal | undefined;
+  #principal: Principal | undefined;
   /** Largest body of this route, bytes. */
   maxBytes = 0;
   #leave = (): void => {};
@@ -40,6 +41,15 @@ export class Exchange {
     this.#options = options;
     this.facts = options.facts;
     this.rest = options.rest;
+  }
+
+  /** Set on every route that is not public. */
+  get principal(): Principal | undefined {
+    return this.#principal;
+  }
+  set principal(principal: Principal) {
+    this.#principal = principal;
+    this.#options.connection.heldKey = principal.id;
   }
 
   /** A header that came once; undefined when it is absent or came as a list. */
@@ -70,7 +80,12 @@ export class Exchange {
   async json(): Promise<Result<unknown, Fault>> {
     if (this.isTooLarge) return err(tooLarge(this.maxBytes));
     if (this.#options.expectsContinue) this.#response.writeContinue();
-    const body = await readBody(this.#request, { maxBytes: this.maxBytes, ms: this.#options.limits.bodyMs }, this.#options.clock);
+    const body = await readBody(
+      this.#request,
+      { maxBytes: this.maxBytes, ms: this.#options.limits.bodyMs },
+      this.#options.clock,
+      this.#options.connection,
+    );
     if (!body.ok) return body;
     if (body.value.length > SMALL_JSON) {
       this.#leave = await this.#options.large.take(this.principal?.id ?? '');
@@ -98,6 +113,17 @@ export class Exchange {
     // Who asked first and got a no sends no body: there is nothing to wait for.
     if (isUnread && !this.#options.expectsContinue) this.#linger(bytes);
     else this.#response.end(bytes);
+    this.#giveTime();
+  }
+
+  /** An answer that is not taken in time is taken back, with its connection. */
+  #giveTime(): void {
+    const response = this.#response;
+    const { clock, connection, limits } = this.#options;
+    if (response.writableLength === 0) return;
+    connection.count();
+    const cancel = clock.after(limits.stalledMs, () => this.#request.socket.destroy());
+    response.once('close', cancel);
   }
 
   sendJson(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
@@ -112,7 +138,7 @@ export class Exchange {
   }
 
   stream(): EventStream {
-    return new EventStream(this.#response, this.#options.clock, this.#options.limits);
+    return new EventStream(this.#response, this.#options.clock, this.#options.limits, this.#options.connection);
   }
 
   get hasBody(): boolean {

@@ -12,7 +12,7 @@ export const HTTP_LIMITS = {
   sweepMs: 1_000,
   connections: 16_384,
   /** Connections that have not sent one whole request head yet; beyond it the oldest goes. */
-  silent: 1_024,
+  silent: 8_192,
   /** A refused body is read on for this long and this far, so that the answer reaches a client that is still sending. */
   lingerMs: 1_000,
   lingerBytes: 256 * 1024,

@@ -6,6 +6,7 @@ import type { ConnectionFacts } from '../../auth/facts.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { FactsPolicy, ListenerFacts, PeerLookup } from '../facts.ts';
+import type { HeldPorts } from '../held-bytes.ts';
 import type { Intake } from '../intake/intake.ts';
 import type { ReadinessView } from '../readiness.ts';
 import type { HttpLimits } from './limits.ts';
@@ -29,7 +30,7 @@ export interface HttpConfig {
 export interface HttpPorts {
   readonly clock: Clock;
   readonly log: Log;
-  readonly intake: Pick<Intake, 'large'>;
+  readonly intake: Pick<Intake, 'large' | 'once'>;
   /** The door. */
   admitHttp(facts: ConnectionFacts, bearer: string | undefined): Promise<Admission>;
   /** Whether what let it in still holds, asked in the tick in which its request was listed. */
@@ -38,6 +39,8 @@ export interface HttpPorts {
   readonly takeWrite: (principal: Principal) => number;
   /** Requests of admitted callers that are not answered yet. */
   readonly underWay: RequestsUnderWay;
+  /** What connections make us keep. */
+  readonly held: HeldPorts;
   readonly agent: Pick<Agent, 'send' | 'abort' | 'onRunEvent' | 'agents' | 'models'>;
   readonly readiness: { view(): Promise<ReadinessView>; readonly started: boolean };
   readonly config: () => HttpConfig;

@@ -7,6 +7,7 @@ import { factsOf, type ListenerFacts, peerOwner } from '../facts.ts';
 import { tooLarge } from './body.ts';
 import { Exchange } from './exchange.ts';
 import { type Fault, INTERNAL, refusedFault, tooManyFault, wireFault } from './fault.ts';
+import { type HttpConnection, httpConnection } from './http-connection.ts';
 import { HTTP_LIMITS, type HttpLimits } from './limits.ts';
 import type { HttpPorts } from './ports.ts';
 import { matchRoute, routeTable } from './router.ts';
@@ -24,10 +25,9 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
     request: IncomingMessage,
     response: ServerResponse,
     listener: ListenerFacts,
+    connection: HttpConnection,
     expectsContinue: boolean,
   ): Promise<void> => {
-    // A write to a connection that has just gone is no news: whoever waits for `close` hears of it.
-    response.on('error', () => {});
     for (const name of Object.keys(SECURITY_HEADERS)) response.setHeader(name, SECURITY_HEADERS[name] ?? '');
     const config = ports.config();
     if (listener.tls && config.strictTransportSecurity) response.setHeader('Strict-Transport-Security', config.strictTransportSecurity);
@@ -42,6 +42,7 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
       clock: ports.clock,
       limits,
       large: ports.intake.large,
+      connection,
       expectsContinue,
     });
 
@@ -78,10 +79,18 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
 
   return (listener) => {
     const onRequest = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
-      answer(request, response, listener, expectsContinue).catch((thrown: unknown) => {
-        ports.log.error('an http handler failed', { path: pathOf(request), message: messageOf(thrown), cause: thrown });
-        if (response.headersSent) response.destroy();
-        else refuseEarly(response, INTERNAL);
+      const connection = httpConnection(request.socket, ports.held);
+      connection.add(response);
+      // A write to a connection that has just gone is no news: whoever waits for `close` hears of it.
+      response.on('error', () => {});
+      // A connection may send a thousand requests at once, and a hundred connections may do that.
+      ports.intake.once(request.socket.remoteAddress ?? '', () => {
+        if (request.socket.destroyed) return;
+        answer(request, response, listener, connection, expectsContinue).catch((thrown: unknown) => {
+          ports.log.error('an http handler failed', { path: pathOf(request), message: messageOf(thrown), cause: thrown });
+          if (response.headersSent) response.destroy();
+          else refuseEarly(response, INTERNAL);
+        });
       });
     };
     const server = http().createServer({

@@ -8,6 +8,7 @@ import { silentLog } from '../../lib/log.ts';
 import { originPolicy } from '../../net/origin-policy.ts';
 import { type Scope, SECRET_SCOPES } from '../../protocol/scopes.ts';
 import type { FactsPolicy, ListenerFacts } from '../facts.ts';
+import { heldPorts } from '../held-bytes.ts';
 import { Intake } from '../intake/intake.ts';
 import type { HttpConfig, HttpPorts } from './ports.ts';
 import { RequestsUnderWay } from './requests-under-way.ts';
@@ -162,6 +163,7 @@ export async function startHttp(options: HttpFixtureOptions = {}): Promise<HttpF
     stillStands: () => true,
     takeWrite: () => 0,
     underWay: new RequestsUnderWay(),
+    held: heldPorts(systemClock),
     agent,
     readiness: { started: true, view: async () => ({ ready: true, failing: [], checkedAt: 1 }) },
     config: () => ({ ...HTTP_CONFIG, ...options.config }),

@@ -15,6 +15,11 @@ export class Intake {
     this.#turns = new Turns(() => clock.monotonic());
   }
 
+  /** Work of `account` that comes by itself, in its turn; it must not throw. */
+  once(account: string, task: () => void): void {
+    this.#turns.once(account, task);
+  }
+
   /** `account`: whose share of the loop it uses; of a caller who is not known yet, its address. */
   lane(account: string, tap: Tap, take: (frame: Buffer) => Promise<void> | undefined): Lane {
     return new Lane(this.#turns, account, tap, take);

@@ -18,6 +18,8 @@ export class Lane implements Taker {
   spent = 0;
   #frames: Buffer[] = [];
   #next = 0;
+  #waitingBytes = 0;
+  #takenBytes = 0;
   #held = false;
   #paused = false;
   #onEmpty: (() => void) | undefined;
@@ -34,12 +36,18 @@ export class Lane implements Taker {
     return this.#paused;
   }
 
+  /** Bytes of frames that were read and are not done with. */
+  get bytes(): number {
+    return this.#waitingBytes + this.#takenBytes;
+  }
+
   push(frame: Buffer): void {
     if (this.#frames.length === 0 && !this.#held && this.#turns.mayGo()) {
       this.#start(frame);
       return;
     }
     this.#frames.push(frame);
+    this.#waitingBytes += frame.length;
     if (!this.#paused) {
       this.#paused = true;
       this.#tap.pause();
@@ -52,6 +60,7 @@ export class Lane implements Taker {
     const head = this.#frames[this.#next];
     if (head === undefined) return false;
     this.#next++;
+    this.#waitingBytes -= head.length;
     if (this.#next === this.#frames.length) {
       this.#frames = [];
       this.#next = 0;
@@ -78,6 +87,7 @@ export class Lane implements Taker {
 
   /** What waits is dropped. */
   drop(): void {
+    this.#waitingBytes = 0;
     this.#frames = [];
     this.#next = 0;
     this.#turns.leave(this);
@@ -87,8 +97,10 @@ export class Lane implements Taker {
     const work = this.#take(frame);
     if (work === undefined) return;
     this.#held = true;
+    this.#takenBytes = frame.length;
     const release = (): void => {
       this.#held = false;
+      this.#takenBytes = 0;
       if (this.#frames.length > 0) this.#turns.wait(this);
       else this.#emptied();
     };

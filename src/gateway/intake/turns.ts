@@ -55,6 +55,16 @@ export class Turns {
     return now < this.#until;
   }
 
+  /** Work that comes by itself (an upgrade, a request): now if it may be done now, else when its turn comes. `task` must not throw. */
+  once(account: string, task: () => void): void {
+    if (this.mayGo()) return task();
+    const takeOne = (): boolean => {
+      task();
+      return false;
+    };
+    this.wait({ account, spent: 0, takeOne });
+  }
+
   /** `taker` has work; it is asked for it in turn until it has none. */
   wait(taker: Taker): void {
     let account = this.#accounts.get(taker.account);

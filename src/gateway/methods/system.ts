@@ -82,7 +82,7 @@ export function systemHandlers(ports: SystemPorts) {
         process: { pid: process.pid, memory: memory() },
       });
     },
-    'system-presence': () => ports.presence.list(),
+    'system-presence': () => new Prebuilt(ports.presence.json(Number.POSITIVE_INFINITY)),
     'gateway.identity.get': () => ports.identity,
     'logs.tail': (params: ParamsOf<typeof wire.logsTail>) =>
       tailLog(ports.logFile(), {

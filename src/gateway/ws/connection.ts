@@ -14,13 +14,15 @@ import { parseParams } from '../../protocol/parse-params.ts';
 import { MAX_PROTOCOL, MIN_PROTOCOL, negotiate, type Protocol } from '../../protocol/version.ts';
 import type { Subscriptions } from '../call.ts';
 import { type Caller, type DispatchPorts, frameLimit } from '../dispatch.ts';
+import type { HeldPorts, Holder, Way } from '../held-bytes.ts';
 import type { Intake } from '../intake/intake.ts';
 import type { Lane } from '../intake/lane.ts';
 import { type Requester, takeRequest } from '../intake/take-request.ts';
 import type { Pingable } from './heartbeat.ts';
 import type { Hub, Receiver } from './hub.ts';
-import { Outbox, type OutEvent } from './outbox.ts';
+import { Outbox, type OutboxOwner, type OutEvent } from './outbox.ts';
 import type { PreauthPool, Unadmitted } from './preauth.ts';
+import { Unfinished } from './unfinished.ts';
 
 /** After our close frame a peer has this long to answer it; then the socket is cut. */
 export const CLOSE_GRACE_MS = 2_000;
@@ -39,6 +41,7 @@ export interface ConnectionPorts {
   readonly hub: Hub;
   readonly preauth: PreauthPool;
   readonly intake: Intake;
+  readonly held: HeldPorts;
   readonly dispatch: DispatchPorts;
   readonly newId: () => string;
   readonly admit: (facts: ConnectionFacts, presented: Presented) => Promise<Admission>;
@@ -68,7 +71,7 @@ type State =
 const NO_CAPS: ReadonlySet<string> = new Set();
 
 /** One WebSocket, from its challenge to its close. */
-export class WsConnection implements Receiver, Pingable, Requester {
+export class WsConnection implements Receiver, Pingable, Requester, Holder, OutboxOwner {
   readonly connId: string;
   readonly subscriptions: Subscriptions = { sessions: false, messages: new Set(), all: false };
   missed = 0;
@@ -76,14 +79,18 @@ export class WsConnection implements Receiver, Pingable, Requester {
   readonly #ports: ConnectionPorts;
   readonly #outbox: Outbox;
   readonly #lane: Lane;
+  readonly #unfinished: Unfinished;
   #state: State;
   #caps = NO_CAPS;
+  #heldKey: string;
 
   constructor(ws: WebSocket, socket: Duplex, facts: ConnectionFacts, addressKey: string, ports: ConnectionPorts) {
     this.#ws = ws;
     this.#ports = ports;
     this.connId = ports.newId();
-    this.#outbox = new Outbox(ws, socket, () => this.close(CLOSE.policy, 'slow consumer'));
+    this.#heldKey = addressKey;
+    this.#outbox = new Outbox(ws, socket, this);
+    this.#unfinished = new Unfinished(ws, socket, ports.held.pieces, this);
     this.#lane = ports.intake.lane(addressKey, ws, (frame) => this.#take(frame));
     const nonce = ports.newId();
     const pooled: Unadmitted = { address: addressKey, drop: () => this.#cut('pushed out by newer connections') };
@@ -97,14 +104,20 @@ export class WsConnection implements Receiver, Pingable, Requester {
     };
     ports.preauth.add(pooled);
     ws.on('message', (data: Buffer) => {
+      this.#unfinished.delivered();
       this.missed = 0;
-      if (this.#state.at !== 'closing') this.#lane.push(data);
+      const state = this.#state;
+      if (state.at === 'closing') return;
+      // Who has said something waits for the gateway, not the gateway for them: from here on nothing newer pushes them out.
+      if (state.at === 'awaiting-hello') ports.preauth.remove(state.pooled);
+      this.#lane.push(data);
     });
     ws.on('pong', () => {
       this.missed = 0;
     });
+    ws.on('ping', answerPing);
     // What it sent before it left counts: a message and a goodbye in one breath are a message.
-    ws.on('close', () => this.#lane.whenEmpty(() => this.#leave()));
+    ws.on('close', () => this.#lane.whenEmpty(() => this.#closed()));
     // The close frame with its code (1009 for a frame that is too large) is sent by the library; there is nothing to add.
     ws.on('error', (error) => this.#ports.log.debug('websocket error', { connId: this.connId, cause: error.message }));
     this.#outbox.text(withoutSeq(eventBody('connect.challenge', { nonce, ts: ports.clock.now() })));
@@ -121,6 +134,37 @@ export class WsConnection implements Receiver, Pingable, Requester {
   }
   get isOpen(): boolean {
     return this.#state.at === 'open';
+  }
+
+  get heldKey(): string {
+    return this.#heldKey;
+  }
+  heldNow(way: Way): number {
+    return way === 'incoming' ? this.#unfinished.bytes + this.#lane.bytes : this.#outbox.unsent;
+  }
+  /** At once: a close frame leaves if there is room for it, and nobody waits for its answer. */
+  giveUp(way: Way, why: 'most' | 'slow'): void {
+    if (way === 'outgoing') this.close(CLOSE.policy, 'slow consumer');
+    else if (why === 'slow') this.close(CLOSE.policy, 'unfinished message');
+    else this.close(CLOSE.tryLater, 'too many unfinished messages');
+    this.#unfinished.drop();
+    this.#ws.terminate();
+  }
+  /** A piece of a message has come, and was looked at; pings are answered by the library itself. */
+  arrived(): void {
+    this.#countIncoming();
+    this.#outbox.count();
+  }
+  #countIncoming(): void {
+    const { incoming } = this.#ports.held;
+    const bytes = this.heldNow('incoming');
+    if (bytes > 0 || incoming.has(this)) incoming.note(this, bytes);
+  }
+  unsent(bytes: number): void {
+    this.#ports.held.outgoing.note(this, bytes);
+  }
+  fellBehind(): void {
+    this.close(CLOSE.policy, 'slow consumer');
   }
 
   event(event: OutEvent): void {
@@ -169,6 +213,14 @@ export class WsConnection implements Receiver, Pingable, Requester {
     }
   }
 
+  #closed(): void {
+    this.#leave();
+    this.#unfinished.drop();
+    this.#outbox.drop();
+    this.#ports.held.incoming.forget(this);
+    this.#ports.held.outgoing.forget(this);
+  }
+
   /** One frame, in its turn. */
   #take(data: Buffer): Promise<void> | undefined {
     const state = this.#state;
@@ -176,7 +228,7 @@ export class WsConnection implements Receiver, Pingable, Requester {
     if (state.at === 'open') {
       const work = takeRequest(this.#ports.intake, this, data);
       // Who asks faster than it reads waits for itself: what it has not read yet is bounded by one answer.
-      return work === undefined ? this.#outbox.room() : work.then(() => this.#outbox.room());
+      return work === undefined ? this.#outbox.room() : work.then(() => this.#outbox.room()).finally(() => this.#countIncoming());
     }
     if (state.at === 'admitting') this.close(CLOSE.policy, 'invalid handshake: nothing may follow connect before it is answered');
     else this.#first(state, data);
@@ -242,10 +294,11 @@ export class WsConnection implements Receiver, Pingable, Requester {
       return;
     }
     state.cancelDeadline();
-    this.#ports.preauth.remove(state.pooled);
+    this.#ports.preauth.letIn(state.pooled.address);
     const info: OpenInfo = { connId: this.connId, protocol, client: connect.client, principal: admission.principal };
     this.#state = { at: 'open', info, wrongRoleCalls: 0 };
     this.#lane.belongTo(admission.principal.id);
+    this.#heldKey = admission.principal.id;
     if (connect.caps !== undefined && connect.caps.length > 0) this.#caps = new Set(connect.caps);
     raiseLimit(this.#ws, frameLimit(this.#ports.dispatch, admission.principal, protocol));
     this.#outbox.together(() => {
@@ -308,4 +361,20 @@ export class WsConnection implements Receiver, Pingable, Requester {
 function raiseLimit(ws: WebSocket, bytes: number): void {
   const receiver = (ws as unknown as { _receiver?: { _maxPayload?: number } })._receiver;
   if (receiver !== undefined) receiver._maxPayload = bytes;
+}
+
+/** The last ping that was not answered yet. */
+const pings = new WeakMap<WebSocket, Buffer>();
+
+/** Answers the last ping of a turn of the event loop, which is all the RFC asks for (5.5.3): ten thousand fit into one read. */
+function answerPing(this: WebSocket, data: Buffer): void {
+  if (!pings.has(this)) {
+    setImmediate(() => {
+      const last = pings.get(this);
+      pings.delete(this);
+      if (last !== undefined && this.readyState === this.OPEN) this.pong(last);
+    });
+  }
+  // A copy: the piece that it came in is freed.
+  pings.set(this, Buffer.from(data));
 }

@@ -11,10 +11,14 @@ import { Outbox, type OutEvent, SLOW_BYTES } from './outbox.ts';
 function reader() {
   const sent: string[] = [];
   const socket = Object.assign(new EventEmitter(), { writableLength: 0 });
-  const ws = { readyState: 1, OPEN: 1, send: (text: string) => sent.push(text) };
+  const ws = { readyState: 1, OPEN: 1, send: (text: string | Buffer) => sent.push(text.toString()) };
   let overflowed = 0;
-  const outbox = new Outbox(ws as unknown as WebSocket, socket as unknown as Duplex, () => overflowed++);
-  return { outbox, sent, socket, frames: () => sent.map((text) => JSON.parse(text)), overflowed: () => overflowed };
+  const unsent: number[] = [];
+  const outbox = new Outbox(ws as unknown as WebSocket, socket as unknown as Duplex, {
+    fellBehind: () => overflowed++,
+    unsent: (bytes) => unsent.push(bytes),
+  });
+  return { outbox, sent, unsent, socket, frames: () => sent.map((text) => JSON.parse(text)), overflowed: () => overflowed };
 }
 
 const delta = (text: string, added: string): OutEvent => {

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../lib/json.ts';
 import type { Durability } from '../../protocol/define.ts';
 import { eventBody, withSeq } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { UnsentText } from '../unsent-text.ts';
 
 /** One event, as one receiver gets it: its body without `seq` (see `eventBody`), and how it may be treated when the reader is slow. */
 export interface OutEvent {
@@ -28,6 +29,20 @@ export const SLOW_BYTES = 256 * 1024;
 const ROOM_BYTES = 1024 * 1024;
 /** Held-back events of one connection; past it the oldest goes (its reader resumes from state events). */
 const MAX_HELD = 64;
+/**
+ * A text that may have to wait in the queue goes there as bytes: they are one copy, known to a byte, and need no heap. As a text it would wait
+ * twice, on the heap and encoded in the kernel's queue.
+ */
+const LARGE_TEXT = 64 * 1024;
+const TEXT_FRAME = { binary: false };
+
+/** The connection, as its outbox sees it. */
+export interface OutboxOwner {
+  /** The reader has let more lie than any connection may. */
+  fellBehind(): void;
+  /** What the reader has not taken changed; 0: it has taken all. Bytes. */
+  unsent(bytes: number): void;
+}
 
 /**
  * What leaves one connection. The frame's `seq` counts what was really written: from 1, without a hole, whatever was
@@ -36,25 +51,53 @@ const MAX_HELD = 64;
 export class Outbox {
   readonly #ws: WebSocket;
   readonly #socket: Duplex;
-  readonly #onOverflow: () => void;
+  readonly #owner: OutboxOwner;
+  /** What the owner was told last. */
+  #unsent = 0;
+  #heldBytes = 0;
+  #waiting: UnsentText | undefined;
   /** Made when a reader first falls behind: most never do. */
   #held: Map<string, OutEvent> | undefined;
   #seq = 0;
   #dropped = 0;
   /** The one who waits for room: a connection takes its frames one at a time. */
-  #waiting: (() => void) | undefined;
+  #onRoom: (() => void) | undefined;
   /** Bytes that had left when `isMoving` was asked last. */
   #left = 0;
 
-  constructor(ws: WebSocket, socket: Duplex, onOverflow: () => void) {
+  constructor(ws: WebSocket, socket: Duplex, owner: OutboxOwner) {
     this.#ws = ws;
     this.#socket = socket;
-    this.#onOverflow = onOverflow;
+    this.#owner = owner;
     socket.on('drain', () => {
       this.#flush();
+      this.count();
       this.#roomMade();
     });
     socket.on('close', () => this.#roomMade());
+  }
+
+  /** Bytes that the reader has not taken, held-back events included. */
+  get unsent(): number {
+    return this.#socket.writableLength + this.#heldBytes;
+  }
+
+  /** The socket is closed: nobody reads what waits. */
+  drop(): void {
+    this.#waiting?.taken(0);
+    this.#waiting = undefined;
+    this.#held = undefined;
+    this.#heldBytes = 0;
+  }
+
+  /** Looks at what is unsent; also to be called when the library may have written by itself (pongs). */
+  count(): void {
+    const now = this.unsent;
+    if (now === this.#unsent) return;
+    this.#unsent = now;
+    this.#waiting?.taken(this.#socket.writableLength);
+    if (now === 0) this.#waiting = undefined;
+    this.#owner.unsent(now);
   }
 
   /** Frames written with a `seq`. */
@@ -70,7 +113,7 @@ export class Outbox {
   room(): Promise<void> | undefined {
     if (this.#socket.writableLength <= ROOM_BYTES || this.#socket.destroyed) return undefined;
     return new Promise((resolve) => {
-      this.#waiting = resolve;
+      this.#onRoom = resolve;
     });
   }
 
@@ -82,8 +125,8 @@ export class Outbox {
   }
 
   #roomMade(): void {
-    const resolve = this.#waiting;
-    this.#waiting = undefined;
+    const resolve = this.#onRoom;
+    this.#onRoom = undefined;
     resolve?.();
   }
 
@@ -95,6 +138,7 @@ export class Outbox {
     } finally {
       this.#socket.uncork();
     }
+    this.count();
   }
 
   /** A response, or an event that carries no `seq`. */
@@ -105,6 +149,7 @@ export class Outbox {
   event(event: OutEvent): void {
     if (event.durability !== 'log' && this.#socket.writableLength > SLOW_BYTES) {
       this.#hold(event);
+      this.count();
       return;
     }
     // What was held back came first; a reader must not see an ending before the text that it ends.
@@ -122,30 +167,43 @@ export class Outbox {
     const earlier = this.#held.get(key);
     if (earlier !== undefined) {
       this.#dropped++;
-      this.#held.set(key, joined(earlier, event));
+      this.#keep(key, joined(earlier, event));
       return;
     }
     if (this.#held.size >= MAX_HELD) {
-      const oldest = this.#held.keys().next().value;
-      if (oldest !== undefined) this.#held.delete(oldest);
+      const [oldest] = this.#held;
+      if (oldest !== undefined) {
+        this.#held.delete(oldest[0]);
+        this.#heldBytes -= oldest[1].body.length;
+      }
       this.#dropped++;
     }
-    this.#held.set(key, event);
+    this.#keep(key, event);
+  }
+
+  #keep(key: string, event: OutEvent): void {
+    this.#heldBytes += event.body.length - (this.#held?.get(key)?.body.length ?? 0);
+    this.#held?.set(key, event);
   }
 
   #flush(): void {
     if (this.#held === undefined) return;
     const events = this.#held.values();
     this.#held = undefined;
+    this.#heldBytes = 0;
     for (const event of events) this.#write(withSeq(event.body, ++this.#seq));
   }
 
   #write(text: string): void {
     if (this.#ws.readyState !== this.#ws.OPEN) return;
     if (this.#socket.writableLength > LIMITS.maxBufferedBytes) {
-      this.#onOverflow();
+      this.#owner.fellBehind();
       return;
     }
-    this.#ws.send(text);
+    if (text.length > LARGE_TEXT || (this.#unsent > 0 && this.#socket.writableLength > 0)) {
+      this.#waiting ??= new UnsentText();
+      this.#ws.send(this.#waiting.bytes(text), TEXT_FRAME);
+    } else this.#ws.send(text);
+    if (!(this.#socket.writableCorked > 0)) this.count();
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 
-/** A socket that has not said a valid `connect` yet. */
+/** A socket that has not said anything yet. */
 export interface Unadmitted {
   /** Limiter key of its peer (IPv6 by /64). */
   readonly address: string;
@@ -9,20 +9,28 @@ export interface Unadmitted {
 }
 
 /**
- * A handshake takes milliseconds. Only sockets that have been waiting for this long count against the limit of their
- * address: fifty clients behind one tunnel that connect at once are no flood, fifty silent sockets are.
+ * A handshake takes milliseconds. Only sockets that have been silent for this long count against the limits, and only while nobody of their address
+ * gets in: a thousand clients behind one tunnel that connect at once are no flood, a thousand silent sockets are.
  */
-export const PREAUTH_GRACE_MS = 1_000;
+export const PREAUTH_GRACE_MS = 3_000;
+
+/** The silent ones of one address. */
+interface Peers {
+  /** Each with the time it came. Insertion order is age. */
+  readonly waiting: Map<Unadmitted, number>;
+  /** When somebody of this address was let in last. */
+  lastIn: number;
+}
 
 /**
- * Sockets before `connect`, bounded per address and in all by dropping the oldest: a flood of silent sockets pushes
- * out itself, never the owner's next handshake. Insertion order is age.
+ * Sockets that have said nothing yet, bounded per address and in all by dropping the oldest: a flood of silent sockets pushes out itself, never the
+ * owner's next handshake.
  */
 export class PreauthPool {
   readonly #clock: Clock;
-  /** Each with the time it came, per address. */
-  readonly #byAddress = new Map<string, Map<Unadmitted, number>>();
+  readonly #byAddress = new Map<string, Peers>();
   #size = 0;
+  #isTrimming = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -33,46 +41,77 @@ export class PreauthPool {
   }
 
   add(socket: Unadmitted): void {
-    const peers = this.#byAddress.get(socket.address) ?? new Map<Unadmitted, number>();
-    this.#byAddress.set(socket.address, peers);
-    peers.set(socket, this.#clock.monotonic());
+    let peers = this.#byAddress.get(socket.address);
+    if (peers === undefined) {
+      peers = { waiting: new Map(), lastIn: Number.NEGATIVE_INFINITY };
+      this.#byAddress.set(socket.address, peers);
+    }
+    peers.waiting.set(socket, this.#clock.monotonic());
     this.#size++;
-    // One look per socket that came too many, when its grace is over.
-    if (peers.size > LIMITS.preauthPerAddress) this.#clock.after(PREAUTH_GRACE_MS, () => this.#trim(peers));
-    if (this.#size > LIMITS.preauthTotal) this.#dropOldest(this.#largest());
+    if (this.#size > LIMITS.preauthCrowd) this.#dropOldest(this.#largest());
+    if (peers.waiting.size > LIMITS.preauthPerAddress || this.#size > LIMITS.preauthTotal) this.#trimSoon();
   }
 
+  /** It has spoken, or it is gone. */
   remove(socket: Unadmitted): void {
     const peers = this.#byAddress.get(socket.address);
-    if (peers?.delete(socket) !== true) return;
+    if (peers?.waiting.delete(socket) !== true) return;
     this.#size--;
-    if (peers.size === 0) this.#byAddress.delete(socket.address);
+    if (peers.waiting.size === 0) this.#byAddress.delete(socket.address);
   }
 
-  #trim(peers: ReadonlyMap<Unadmitted, number>): void {
+  /** Somebody of this address was let in: whoever else comes from there gets a grace from now. */
+  letIn(address: string): void {
+    const peers = this.#byAddress.get(address);
+    if (peers !== undefined) peers.lastIn = this.#clock.monotonic();
+  }
+
+  /** One look for all that came too many, and again as long as there are too many. */
+  #trimSoon(): void {
+    if (this.#isTrimming) return;
+    this.#isTrimming = true;
+    this.#clock.after(PREAUTH_GRACE_MS, () => {
+      this.#isTrimming = false;
+      let tooMany = false;
+      for (const peers of [...this.#byAddress.values()]) {
+        this.#trim(peers, LIMITS.preauthPerAddress);
+        tooMany ||= peers.waiting.size > LIMITS.preauthPerAddress;
+      }
+      while (this.#size > LIMITS.preauthTotal) {
+        const peers = this.#largest();
+        const size = this.#size;
+        this.#trim(peers, peers.waiting.size - 1);
+        if (this.#size === size) break;
+      }
+      if (tooMany || this.#size > LIMITS.preauthTotal) this.#trimSoon();
+    });
+  }
+
+  #trim({ waiting, lastIn }: Peers, limit: number): void {
     const ripe = this.#clock.monotonic() - PREAUTH_GRACE_MS;
-    while (peers.size > LIMITS.preauthPerAddress) {
-      const oldest = peers.values().next().value;
+    if (lastIn > ripe) return;
+    while (waiting.size > limit) {
+      const oldest = waiting.values().next().value;
       if (oldest === undefined || oldest > ripe) return;
-      this.#dropOldest(peers);
+      this.#dropOldest({ waiting, lastIn });
     }
   }
 
   /** The address with most sockets, of several the one whose oldest is the oldest: nobody is pushed out by another's flood. */
-  #largest(): ReadonlyMap<Unadmitted, number> {
-    let found: ReadonlyMap<Unadmitted, number> = new Map();
+  #largest(): Peers {
+    let found: Peers = { waiting: new Map(), lastIn: 0 };
     let since = Number.POSITIVE_INFINITY;
     for (const peers of this.#byAddress.values()) {
-      const oldest = peers.values().next().value ?? Number.POSITIVE_INFINITY;
-      if (peers.size < found.size || (peers.size === found.size && oldest >= since)) continue;
+      const oldest = peers.waiting.values().next().value ?? Number.POSITIVE_INFINITY;
+      if (peers.waiting.size < found.waiting.size || (peers.waiting.size === found.waiting.size && oldest >= since)) continue;
       found = peers;
       since = oldest;
     }
     return found;
   }
 
-  #dropOldest(from: ReadonlyMap<Unadmitted, number>): void {
-    const oldest = from.keys().next().value;
+  #dropOldest({ waiting }: Peers): void {
+    const oldest = waiting.keys().next().value;
     if (oldest === undefined) return;
     this.remove(oldest);
     oldest.drop();

@@ -12,6 +12,8 @@ export class WsServer {
     noServer: true,
     perMessageDeflate: false,
     clientTracking: false,
+    // See `answerPing`.
+    autoPong: false,
     maxPayload: LIMITS.preauthBytes,
   });
   readonly #ports: ConnectionPorts;

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { type FactsPolicy, factsOf, type ListenerFacts, type PeerLookup } from '../facts.ts';
+import type { Intake } from '../intake/intake.ts';
 import type { WsServer } from './server.ts';
 
 export interface UpgradePorts {
@@ -10,6 +11,7 @@ export interface UpgradePorts {
   readonly log: Log;
   readonly policy: () => FactsPolicy;
   readonly peers: PeerLookup;
+  readonly intake: Pick<Intake, 'once'>;
   /** False from the moment the gateway began to stop. */
   readonly isOpen: () => boolean;
 }
@@ -35,7 +37,10 @@ export function upgradeHandler(
     read.value
       .connection()
       .then((facts) => {
-        if (!socket.destroyed) ports.ws.upgrade(request, socket, head, facts);
+        // All that waited for one look at the system's table are answered together.
+        ports.intake.once(facts.peer?.address ?? '', () => {
+          if (!socket.destroyed) ports.ws.upgrade(request, socket, head, facts);
+        });
       })
       .catch((thrown: unknown) => {
         ports.log.error('an upgrade failed', { cause: messageOf(thrown) });

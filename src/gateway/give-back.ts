@@ -1,0 +1,40 @@
+import type { Cancel, Clock } from '../lib/clock.ts';
+
+/** How often memory is looked at, ms. */
+const LOOK_MS = 20_000;
+/** More than this times the least that was ever resident is worth a collection. */
+const MUCH = 1.25;
+/** See `nudge`. */
+const NUDGES = 8;
+const NUDGE_BYTES = 33 * 1024 * 1024;
+const NUDGE_MS = 50;
+
+/**
+ * Lets V8 collect when a crowd has left. It collects when a program asks for memory, and a gateway that is idle again asks for none: what the crowd
+ * had would stay resident until the next one.
+ */
+export function giveBackWhenIdle(clock: Clock, connections: () => number, rss = (): number => process.memoryUsage.rss()): Cancel {
+  let least = rss();
+  /** What there was after the last collection. */
+  let last = { rss: 0, connections: 0 };
+  return clock.every(LOOK_MS, () => {
+    const now = { rss: rss(), connections: connections() };
+    least = Math.min(least, now.rss);
+    // Nothing came or went since the last one: it would find nothing.
+    const isNews = now.connections < last.connections || Math.abs(now.rss - last.rss) > least / 16;
+    if (now.rss <= least * MUCH || !isNews) return;
+    nudge(clock, NUDGES, () => {
+      last = { rss: rss(), connections: now.connections };
+    });
+  });
+}
+
+/**
+ * Memory beside the heap that is asked for and never touched: the system gives pages only to who writes to them, and V8, which counts it, begins to
+ * mark in small steps. `gc()` would do it in one step and stop everything for that long.
+ */
+function nudge(clock: Clock, left: number, done: () => void): void {
+  if (left === 0) return done();
+  new ArrayBuffer(NUDGE_BYTES);
+  clock.after(NUDGE_MS, () => nudge(clock, left - 1, done));
+}

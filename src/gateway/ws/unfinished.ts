@@ -1,0 +1,156 @@
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import { PIECE_BYTES } from '../held-bytes.ts';
+import { type Pieces, SMALL_PIECE, type Source } from '../intake/pieces.ts';
+import { Pile, release } from '../pile.ts';
+
+/** What is private to the library and looked at here: its version is pinned exactly, and tests would notice. */
+interface Receiver {
+  /** Pieces as they came, of a frame that is not complete. */
+  _buffers: Buffer[];
+  _bufferedBytes: number;
+  /** Of a message that is not complete. */
+  _fragments: Buffer[];
+  readonly _state: number;
+  readonly _payloadLength: number;
+  /** Of the stream that it is. */
+  readonly errored: Error | null;
+  readonly writableEnded: boolean;
+}
+/** `_state` between the head of a frame and its end. */
+const IN_PAYLOAD = 4;
+
+/** An unfinished frame below this stays in the pieces in which it came. */
+const SMALL_BYTES = 32 * 1024;
+
+/**
+ * Stands between a socket and the library that reads frames from it. Hands over what arrived, a little at a time when it may hold many frames; and
+ * counts what the library keeps of messages that are not complete, and keeps it in a pile of our own: a fragment of one byte would otherwise keep
+ * all of the piece alive that it came in.
+ */
+export class Unfinished implements Source {
+  readonly #ws: WebSocket;
+  readonly #receiver: Receiver;
+  readonly #socket: Duplex;
+  readonly #pieces: Pieces;
+  readonly #read: (piece: Buffer) => void;
+  readonly #owner: { arrived(): void };
+  /** What was not handed over yet. */
+  #rest: Buffer[] | undefined;
+  #pile: Pile | undefined;
+  #isDelivering = false;
+  #bytes = 0;
+
+  /** `owner` hears of every piece that was handed over. */
+  constructor(ws: WebSocket, socket: Duplex, pieces: Pieces, owner: { arrived(): void }) {
+    this.#ws = ws;
+    this.#receiver = (ws as unknown as { _receiver: Receiver })._receiver;
+    this.#socket = socket;
+    this.#pieces = pieces;
+    this.#owner = owner;
+    const [read] = socket.listeners('data');
+    if (read === undefined) throw new Error('the library does not listen to its socket');
+    this.#read = read as (piece: Buffer) => void;
+    socket.off('data', this.#read);
+    socket.on('data', (piece: Buffer) => {
+      if (this.#rest !== undefined || (piece.length > SMALL_PIECE && !pieces.hasTime())) this.#wait(piece);
+      else this.#hand(piece);
+      owner.arrived();
+    });
+  }
+
+  /** Memory, not payload: each piece is an object too. */
+  get bytes(): number {
+    let waiting = 0;
+    if (this.#rest !== undefined) for (const { buffer } of this.#rest) waiting += buffer.byteLength;
+    return this.#bytes + waiting;
+  }
+
+  /** A message was handed out: whoever works on it may still read the piece in which it came. */
+  delivered(): void {
+    this.#isDelivering = true;
+  }
+
+  goOn(): void {
+    const rest = this.#rest;
+    this.#rest = undefined;
+    if (rest === undefined) return;
+    for (const piece of rest) {
+      if (this.#rest === undefined) this.#hand(piece);
+      else this.#wait(piece);
+    }
+    this.#owner.arrived();
+    // Somebody else may have stopped it too: frames that wait for their turn.
+    if (this.#rest === undefined && !this.#ws.isPaused) this.#socket.resume();
+  }
+
+  /** The connection is over: what it held goes back now, and not when the socket is collected. */
+  drop(): void {
+    const receiver = this.#receiver;
+    receiver._buffers = [];
+    receiver._bufferedBytes = 0;
+    receiver._fragments = [];
+    this.#rest = undefined;
+    this.#pieces.forget(this);
+    this.#pile?.drop();
+    this.#pile = undefined;
+    this.#bytes = 0;
+  }
+
+  #wait(piece: Buffer): void {
+    this.#socket.pause();
+    if (this.#rest === undefined) this.#rest = [piece];
+    else this.#rest.push(piece);
+    this.#pieces.later(this);
+  }
+
+  #hand(piece: Buffer): void {
+    const receiver = this.#receiver;
+    this.#isDelivering = false;
+    for (let from = 0; from < piece.length; ) {
+      // After a close frame or an error the library wants nothing any more.
+      if (receiver.errored !== null || receiver.writableEnded) return;
+      const ofThisFrame = receiver._state === IN_PAYLOAD ? receiver._payloadLength - receiver._bufferedBytes : 0;
+      const to = Math.min(piece.length, from + Math.max(SMALL_PIECE, ofThisFrame));
+      this.#read.call(this.#socket, from === 0 && to === piece.length ? piece : piece.subarray(from, to));
+      from = to;
+      if (from < piece.length && !this.#pieces.hasTime()) {
+        this.#look();
+        return this.#wait(piece.subarray(from));
+      }
+    }
+    this.#look();
+    // Nothing but control frames, and nothing left over: a flood of pings leaves no garbage.
+    if (this.#bytes === 0 && !this.#isDelivering) release(piece);
+  }
+
+  #look(): void {
+    const { _buffers: pieces, _fragments: fragments, _bufferedBytes: buffered } = this.#receiver;
+    if (fragments.length === 0 && buffered < SMALL_BYTES) {
+      this.#pile = undefined;
+      // The first may be the rest of a longer piece.
+      const [first] = pieces;
+      this.#bytes = first === undefined ? 0 : buffered - first.length + first.buffer.byteLength + pieces.length * PIECE_BYTES;
+      return;
+    }
+    this.#pile ??= new Pile();
+    this.#bytes = this.#take(fragments, false) + this.#take(pieces, true) + (fragments.length + pieces.length) * PIECE_BYTES;
+  }
+
+  /** Moves into the pile what is not there yet, which is the last ones. The library counts fragments: those stay as many as they are. */
+  #take(list: Buffer[], join: boolean): number {
+    let own = list.length;
+    while (own > 0 && !Pile.holds(list[own - 1] as Buffer)) own--;
+    for (const piece of list.splice(own)) {
+      if (join) this.#pile?.add(piece, list);
+      else {
+        const views: Buffer[] = [];
+        this.#pile?.add(piece, views);
+        list.push(views.length === 1 ? (views[0] as Buffer) : piece);
+      }
+    }
+    let bytes = 0;
+    for (const { length } of list) bytes += length;
+    return bytes;
+  }
+}
