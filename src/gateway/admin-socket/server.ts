@@ -113,6 +113,8 @@ class AdminConnection implements Receiver {
     }
     const call = {
       connId: this.connId,
+      // The rates that ask for it are not for the owner.
+      openedAt: 0,
       protocol: this.protocol,
       principal: this.principal,
       clientId: 'cli',

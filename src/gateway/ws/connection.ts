@@ -25,6 +25,8 @@ export const CLOSE_GRACE_MS = 2_000;
 /** What is kept of a connection as long as it is open. Not `connect` itself: that holds what it was let in with. */
 export interface OpenInfo {
   readonly connId: string;
+  /** Monotonic, ms. */
+  readonly openedAt: number;
   readonly protocol: Protocol;
   readonly client: ConnectParams['client'];
   readonly principal: Principal;
@@ -232,7 +234,9 @@ export class WsConnection implements Receiver, Pingable {
     }
     state.cancelDeadline();
     this.#ports.preauth.remove(state.pooled);
-    const info: OpenInfo = { connId: this.connId, protocol, client: connect.client, principal: admission.principal };
+    const { connId } = this;
+    const openedAt = this.#ports.clock.monotonic();
+    const info: OpenInfo = { connId, openedAt, protocol, client: connect.client, principal: admission.principal };
     this.#state = { at: 'open', info, wrongRoleCalls: 0 };
     if (connect.caps !== undefined && connect.caps.length > 0) this.#caps = new Set(connect.caps);
     raiseLimit(this.#ws);
@@ -266,9 +270,10 @@ export class WsConnection implements Receiver, Pingable {
       this.#outbox.text(errorText(frame.value.id, { code: 'INVALID_REQUEST', message: 'connect is only valid as the first request' }));
       return;
     }
-    const { connId, protocol, client, principal } = state.info;
+    const { connId, openedAt, protocol, client, principal } = state.info;
     const call = {
       connId,
+      openedAt,
       protocol,
       principal,
       clientId: client.id,
