@@ -22,6 +22,8 @@ export interface Subscriptions {
 /** One request on its way through a handler. Who calls is a fact to record, never a question to decide on: the door decided. */
 export interface Call {
   readonly connId: string;
+  /** When its connection was let in, monotonic ms. */
+  readonly openedAt: number;
   readonly protocol: Protocol;
   readonly principal: Principal;
   readonly clientId: string;

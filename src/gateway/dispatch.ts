@@ -145,11 +145,11 @@ function oversized(descriptor: AnyMethod, bytes: number): Refusal | undefined {
 function tooMany(ports: DispatchPorts, descriptor: AnyMethod, call: Caller): Refusal | undefined {
   // The admin socket is recovery: whoever is there owns the state dir, and must never be told to wait.
   if (descriptor.effect === 'read' || call.principal.kind === 'socket') return undefined;
-  const { principal, connId } = call;
+  const { principal, connId, openedAt } = call;
   const wait =
     descriptor.effect === 'control'
-      ? ports.control.take(`${principal.id}|${descriptor.name}`, `${connId}|${descriptor.name}`)
-      : ports.writes.take(principal.id, connId);
+      ? ports.control.take(`${principal.id}|${descriptor.name}`, { key: `${connId}|${descriptor.name}`, openedAt })
+      : ports.writes.take(principal.id, { key: connId, openedAt });
   if (wait === 0) return undefined;
   return refuse('UNAVAILABLE', `too many ${descriptor.name} calls; try again in ${Math.ceil(wait / 1000)} s`, {
     retryable: true,

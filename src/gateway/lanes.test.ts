@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { manualClock } from '../../test/support/manual-clock.ts';
-import { FairLanes, RateLanes } from './lanes.ts';
+import { FairLanes, RateLanes, STANDING_MS } from './lanes.ts';
 
 test('WS-12 a burst passes, then as many as the rate; the wait that is told is long enough', async () => {
   const clock = manualClock();
@@ -34,8 +34,10 @@ test('WS-12 in any stretch of time no more pass than burst and rate allow, and t
 
 describe('AU-125: connections that share a lane', () => {
   const rates = { lane: { burst: 20, perSecond: 1 }, share: { burst: 5, perSecond: 1 }, spare: { burst: 12, perSecond: 2 } };
-  const passed = (lanes: FairLanes, times: number, principal: string, connection?: string): number =>
-    Array.from({ length: times }, () => lanes.take(principal, connection)).filter((wait) => wait === 0).length;
+  const passed = (lanes: FairLanes, times: number, principal: string, key?: string, openedAt = -STANDING_MS): number =>
+    Array.from({ length: times }, () => lanes.take(principal, key === undefined ? undefined : { key, openedAt })).filter(
+      (wait) => wait === 0,
+    ).length;
 
   test('a noisy one uses up the lane and its own share, not the share of another', async () => {
     const clock = manualClock();
@@ -55,6 +57,14 @@ describe('AU-125: connections that share a lane', () => {
     expect(all).toBe(20 + 12);
   });
 
+  test('a program that opens a connection for each call takes nothing from who is in', () => {
+    const lanes = new FairLanes(manualClock(), rates);
+    let all = 0;
+    for (let i = 0; i < 1_000; i++) all += passed(lanes, 1, 'secret:here', `c${i}`, 0);
+    expect(all).toBe(20 + 12);
+    expect(passed(lanes, 10, 'secret:here', 'owner')).toBe(5);
+  });
+
   test('without a connection there is no share, and the wait that is told is long enough', async () => {
     const clock = manualClock();
     const lanes = new FairLanes(clock, rates);
@@ -62,10 +72,10 @@ describe('AU-125: connections that share a lane', () => {
     const wait = lanes.take('secret:here');
     await clock.advance(wait);
     expect(lanes.take('secret:here')).toBe(0);
-    expect(passed(lanes, 100, 'secret:here', 'c')).toBe(5);
-    const shared = lanes.take('secret:here', 'c');
+    expect(passed(lanes, 100, 'secret:here', 'c', 0)).toBe(5);
+    const shared = lanes.take('secret:here', { key: 'c', openedAt: 0 });
     expect(shared).toBeGreaterThan(0);
     await clock.advance(shared);
-    expect(lanes.take('secret:here', 'c')).toBe(0);
+    expect(lanes.take('secret:here', { key: 'c', openedAt: 0 })).toBe(0);
   });
 });

@@ -54,28 +54,33 @@ export const CONTROL_RATES = {
   share: { burst: 5, perSecond: 0.1 },
   spare: { burst: 60, perSecond: 1 },
 } as const;
+/** A connection that is open for this long, ms, is not one of those that a program opens anew for each call. */
+export const STANDING_MS = 5_000;
 
 /**
  * Lanes that several connections share, as one principal, without one of them using up the others' part. A call takes from the
- * principal's lane; when that is empty it takes from a share that is its connection's own, small and there for this moment only. The
- * shares of one principal are bounded together by `spare`, so that opening connections is no way to more.
+ * principal's lane; when that is empty it takes from a share that is its connection's own. The shares of one principal are bounded together by
+ * `spare`, once for connections that stand and once for fresh ones, so that opening connections is no way to more, and takes nothing from who is in.
  */
 export class FairLanes {
+  readonly #clock: Clock;
   readonly #lanes: RateLanes;
   readonly #shares: RateLanes;
   readonly #spare: RateLanes;
 
   constructor(clock: Clock, rates: { readonly lane: Rate; readonly share: Rate; readonly spare: Rate }) {
+    this.#clock = clock;
     this.#lanes = new RateLanes(clock, rates.lane);
     this.#shares = new RateLanes(clock, rates.share);
     this.#spare = new RateLanes(clock, rates.spare);
   }
 
   /** 0 when the call may go on; otherwise the ms after which it may be tried again. Without a connection there is no share. */
-  take(principal: string, connection?: string): number {
+  take(principal: string, connection?: { readonly key: string; readonly openedAt: number }): number {
     const wait = this.#lanes.take(principal);
     if (wait === 0 || connection === undefined) return wait;
-    const own = this.#shares.take(connection) || this.#spare.take(principal);
+    const stands = this.#clock.monotonic() - connection.openedAt >= STANDING_MS;
+    const own = this.#shares.take(connection.key) || this.#spare.take(`${principal} ${stands}`);
     return Math.min(wait, own);
   }
 }

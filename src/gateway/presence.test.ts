@@ -60,7 +60,7 @@ test('WS-25 a few are told at once, a crowd a slice after the other, and all of 
   );
   const join = (connId: string): void =>
     line.join(
-      { connId, protocol: 3, client: { id: 'x', version: '1', platform: 'linux', mode: 'ui' }, principal },
+      { connId, openedAt: 0, protocol: 3, client: { id: 'x', version: '1', platform: 'linux', mode: 'ui' }, principal },
       { via: { address: '127.0.0.1' }, announced: [] } as never,
       {} as WsConnection,
     );

@@ -172,7 +172,8 @@ class AdminConnection implements Receiver, Requester, Holder, Source {
   }
   call(): Caller {
     const { connId, protocol, principal, subscriptions } = this;
-    return { connId, protocol, principal, clientId: 'cli', clientMode: 'cli', clientLabel: 'local', subscriptions };
+    // The rates that ask for `openedAt` are not for the owner.
+    return { connId, openedAt: 0, protocol, principal, clientId: 'cli', clientMode: 'cli', clientLabel: 'local', subscriptions };
   }
   send(text: string): void {
     this.#write(text);

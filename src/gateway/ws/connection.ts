@@ -30,6 +30,8 @@ export const CLOSE_GRACE_MS = 2_000;
 /** What is kept of a connection as long as it is open. Not `connect` itself: that holds what it was let in with. */
 export interface OpenInfo {
   readonly connId: string;
+  /** Monotonic, ms. */
+  readonly openedAt: number;
   readonly protocol: Protocol;
   readonly client: ConnectParams['client'];
   readonly principal: Principal;
@@ -295,7 +297,9 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
     }
     state.cancelDeadline();
     this.#ports.preauth.letIn(state.pooled.address);
-    const info: OpenInfo = { connId: this.connId, protocol, client: connect.client, principal: admission.principal };
+    const { connId } = this;
+    const openedAt = this.#ports.clock.monotonic();
+    const info: OpenInfo = { connId, openedAt, protocol, client: connect.client, principal: admission.principal };
     this.#state = { at: 'open', info, wrongRoleCalls: 0 };
     this.#lane.belongTo(admission.principal.id);
     this.#heldKey = admission.principal.id;
@@ -322,9 +326,10 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
     return this.#ports.dispatch;
   }
   call(): Caller {
-    const { connId, protocol, client, principal } = this.#open().info;
+    const { connId, openedAt, protocol, client, principal } = this.#open().info;
     return {
       connId,
+      openedAt,
       protocol,
       principal,
       clientId: client.id,
