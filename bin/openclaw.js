@@ -15,11 +15,11 @@ if (process.platform !== 'win32') process.umask(0o077);
 const args = process.argv.slice(2);
 const SERVES = servesGateway(args);
 const STOPS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
+if (SERVES && process.platform !== 'win32') keepRestartSignal();
 // Nothing is open yet: to stop is to leave. Once the gateway listens itself, it decides.
 if (SERVES && isNewEnough(process.versions.node)) {
   for (const signal of STOPS) process.on(signal, () => process.listenerCount(signal) === 1 && process.exit(0));
 }
-if (SERVES && process.platform !== 'win32') keepRestartSignal();
 if (isNewEnough(process.versions.node)) start();
 else runUnder(pinnedNode());
 

@@ -15,6 +15,8 @@ import { until } from '../support/until.ts';
 
 const LAUNCHER = join(ROOT, 'bin', 'openclaw.js');
 const isLinux = process.platform === 'linux';
+/** On a machine that does ten other things. */
+const PATIENCE_MS = 40_000;
 
 interface Life {
   readonly child: ChildProcess;
@@ -31,7 +33,7 @@ function start(stateDir: string, before: readonly string[] = []): Life {
   onTestFinished(() => void child.kill('SIGKILL'));
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  return { child, output: () => text, exit: once(child, 'exit'), listened: () => text.split('listening on ws://127.0.0.1:').length - 1 };
+  return { child, output: () => text, exit: once(child, 'exit'), listened: () => text.match(/^listening on ws:\/\/127/gm)?.length ?? 0 };
 }
 
 /** The launcher has said its first lines: SIGHUP (bit 1), the last that it takes, is caught. Before, Node itself is not up. */
@@ -65,10 +67,10 @@ describe.skipIf(!isLinux)('WS-75 signals at any moment (Linux: what is caught is
       await wait(ms);
       if (!isOver(life) && child.kill(signal)) sent.push(`${ms.toFixed(1)} ${signal}`);
     };
-    await until(() => listens(child.pid ?? 0));
+    await until(() => listens(child.pid ?? 0), PATIENCE_MS);
     // A third each: at the start, at a restart, when it has long been up.
     const phase = round % 3;
-    if (phase > 0) await until(() => life.listened() === 1);
+    if (phase > 0) await until(() => life.listened() === 1, PATIENCE_MS);
     if (phase === 1) await send('SIGUSR1', 0);
     const befores = Array.from({ length: Math.floor(random() * 3) }, () => pick(['SIGUSR1', 'SIGUSR1', 'SIGTERM'] as const));
     for (const signal of befores) await send(signal, pauseOf(random() * 0.8));
@@ -77,7 +79,7 @@ describe.skipIf(!isLinux)('WS-75 signals at any moment (Linux: what is caught is
     // After the stop: more of the same, to the very end.
     for (let more = Math.floor(random() * 5); more > 0; more--)
       await send(pick(['SIGTERM', 'SIGUSR1', 'SIGINT'] as const), pauseOf(random() * 0.7));
-    await until(() => isOver(life), 20_000);
+    await until(() => isOver(life), PATIENCE_MS);
     expect({ sent, exit: await life.exit, output: life.output() }).toEqual({ sent, exit: [0, null], output: life.output() });
     // A life that had begun may still say so; no other begins.
     expect(life.listened() - stopped, life.output()).toBeLessThanOrEqual(1);
@@ -89,7 +91,7 @@ describe.skipIf(!isLinux)('WS-75 signals at any moment (Linux: what is caught is
     for (let round = 0; round < 6; round++) {
       const stateDir = newStateDir();
       const life = start(stateDir);
-      await until(() => life.listened() === 1);
+      await until(() => life.listened() === 1, PATIENCE_MS);
       while (!isOver(life)) {
         life.child.kill(pick(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'] as const));
         await wait(random() * 2);
@@ -104,9 +106,9 @@ describe.skipIf(!isLinux)('WS-75 signals at any moment (Linux: what is caught is
     const stateDir = newStateDir();
     const life = start(stateDir);
     const lock = join(stateDir, 'gateway', 'owner.json');
-    await until(() => existsSync(lock));
+    await until(() => existsSync(lock), PATIENCE_MS);
     life.child.kill('SIGUSR1');
-    await until(() => life.listened() === 2);
+    await until(() => life.listened() === 2, PATIENCE_MS);
     life.child.kill('SIGTERM');
     expect(await life.exit, life.output()).toEqual([0, null]);
     expect(life.output()).not.toContain('before initialization');
@@ -126,8 +128,8 @@ describe.skipIf(!isLinux)('WS-76 under an old Node', () => {
     writeFileSync(old, "Object.defineProperty(process.versions, 'node', { value: '18.20.0' });");
     expect(existsSync(join(ROOT, 'node_modules', name)) || existsSync(join(ROOT, 'tools/node/node_modules', name))).toBe(true);
     const life = start(stateDir, ['--require', old]);
-    await until(() => listens(life.child.pid ?? 0));
-    if (round % 2 === 1) await until(() => life.listened() === 1);
+    await until(() => listens(life.child.pid ?? 0), PATIENCE_MS);
+    if (round % 2 === 1) await until(() => life.listened() === 1, PATIENCE_MS);
     if (round % 4 < 2) {
       await wait(pauseOf(random() * 0.7));
       life.child.kill('SIGUSR1');
