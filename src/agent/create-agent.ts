@@ -229,16 +229,11 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     run === undefined ? BUILTIN_PROVIDER : providerOf(run.agentId, run.sessionKey, run.wanted);
 
   /** `fresh`: what was asked, if it may begin at once; a run that has to wait does not hold it. */
-  function enqueue(run: ActiveRun, provider: string, fresh?: TurnRequest, isMarked = false): void {
+  function enqueue(run: ActiveRun, provider: string, fresh?: TurnRequest): void {
     let inMemory = fresh;
-    const work = (): Promise<void> => perform(run, isMarked ? inMemory : undefined);
+    const work = (): Promise<void> => perform(run, inMemory);
     lanes.add({ id: run.runId, lane: run.sessionKey, principal: run.origin.principalId, provider, bytes: run.bytes, work });
     inMemory = undefined;
-    if (isMarked && run.status === 'queued') {
-      store.mark([run.runId], false).catch((thrown: unknown) => {
-        log.warn('a waiting run could not be unmarked', { runId: run.runId, error: messageOf(thrown) });
-      });
-    }
   }
 
   /** Loads what was asked: one at a time, and marked on disk before, so that a start knows which one the process died over. */
@@ -248,7 +243,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     takenUp = before.then(() => promise);
     await before;
     try {
-      await store.mark([run.runId], true).catch((thrown: unknown) => {
+      await store.mark([run.runId]).catch((thrown: unknown) => {
         throw new UserError('RUN_UNMARKED', `Not begun, because the gateway cannot write it down: ${messageOf(thrown)}`);
       });
       const kept = store.request(run.runId);
@@ -480,13 +475,11 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       if (before !== undefined) await before;
       if (draining) return stopping();
       const provider = providerOf(agentId, key, request.model);
-      const isMarked = busy === 0 && lanes.isFree({ lane: key, principal: principalId, provider, bytes: size });
       const stored = store.accept({
         request: taken.request,
         ...(taken.spilled !== undefined && { spilled: taken.spilled }),
         bytes: size,
         ...(file !== undefined && { file }),
-        isMarked,
         agentId,
         digest: taken.digest,
         at: clock.now(),
@@ -505,7 +498,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       setImmediate(() => {
         tellWritten({ entries: [accepted.entry], session: accepted.session });
         tellChanged(accepted.created ? 'create' : 'send', accepted.session);
-        enqueue(entry, provider, request, isMarked);
+        enqueue(entry, provider, request);
       });
       return { status: 'started', runId: request.runId };
     } catch (thrown) {
@@ -675,10 +668,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   async function closeCut(runs: readonly ActiveRun[]): Promise<void> {
     if (runs.length === 0) return;
     await store
-      .mark(
-        runs.map(({ runId }) => runId),
-        true,
-      )
+      .mark(runs.map(({ runId }) => runId))
       // A disk that takes nothing now must not keep the gateway from starting.
       .catch((thrown: unknown) => log.error('runs that the last stop cut could not be marked', { error: messageOf(thrown) }));
     await Promise.all(

@@ -213,8 +213,6 @@ export interface NewRun {
   /** Bytes on disk, for `UnfinishedRun`. */
   readonly bytes: number;
   readonly file?: string;
-  /** It begins at once: marked as being taken up from the first moment. */
-  readonly isMarked: boolean;
   readonly agentId: string;
   readonly digest: string;
   readonly at: number;
@@ -309,8 +307,8 @@ export interface AgentStore {
 
   /** Run row and user message in one write; makes the session where there is none. */
   accept(run: NewRun): Promise<Accepted>;
-  /** Whether a run is being taken up (or, after a crash, closed) at this moment. */
-  mark(runIds: readonly string[], isMarked: boolean): Promise<void>;
+  /** These are being taken up (or, after a crash, closed) from here on. */
+  mark(runIds: readonly string[]): Promise<void>;
   /** What starts that found a mark mean: the mark goes, the count and perhaps the time since when it is held stay. */
   setDeaths(runs: readonly { readonly runId: string; readonly deaths: number; readonly heldAt: number | undefined }[]): Promise<void>;
   /** It runs from here on; its mark goes with the same commit. */

@@ -25,13 +25,22 @@ export interface Seen {
   readonly aborted: Set<string>;
   /** How runs were seen to end: state of the last `chat` event, and the text of a final one. */
   readonly ends: Map<string, { readonly state: string; readonly text: string | undefined }>;
+  /** Runs that kills in the moment in which they were taken up have set aside: those behind them went on. */
+  readonly setAside: Set<string>;
   /** What is wrong whatever the disk holds. */
   readonly complaints: string[];
   /** How often each thing was done, for the report. */
   readonly done: Record<string, number>;
 }
 
-export const nothingSeen = (): Seen => ({ sends: new Map(), aborted: new Set(), ends: new Map(), complaints: [], done: {} });
+export const nothingSeen = (): Seen => ({
+  sends: new Map(),
+  aborted: new Set(),
+  setAside: new Set(),
+  ends: new Map(),
+  complaints: [],
+  done: {},
+});
 
 export interface CrashClientOptions {
   readonly name: string;

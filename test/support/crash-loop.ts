@@ -127,7 +127,10 @@ export async function crashSite(options: {
       try {
         await Promise.all(clients.map((client) => client.settle(last.url, last.token())));
         // Kills that came twice in the moment in which the same message was taken up have set it aside.
-        for (const runId of heldRuns(file)) await runCli(['sessions', 'retry', runId], { env: last.env() });
+        for (const runId of heldRuns(file)) {
+          seen.setAside.add(runId);
+          await runCli(['sessions', 'retry', runId], { env: last.env() });
+        }
         await until(() => unfinishedRuns(file) === 0, 60_000);
       } finally {
         await last.stop();
@@ -186,6 +189,7 @@ export async function crashLoop(options: CrashLoopOptions): Promise<CrashLoopRep
       if (lived.allBackMs !== undefined) allBack.push(lived.allBackMs);
     }
     kills[life]++;
+    for (const runId of readCopy(file, heldIn)) seen.setAside.add(runId);
     const findings = readCopy(file, (db) => checkProduct(db, seen, { quick: index % 10 !== 9 }));
     const isWrong = seen.complaints.length > 0 || Object.values(findings).some((list) => list.length > 0);
     if (options.untilLost === true ? findings.lost.length > 0 : isWrong) return report(findings);
@@ -312,14 +316,19 @@ export function unfinishedRuns(file: string): number {
 function heldRuns(file: string): string[] {
   const db = new DatabaseSync(file, { readOnly: true });
   try {
-    return db
-      .prepare('SELECT run_id FROM run_waiting WHERE held_at IS NOT NULL')
-      .all()
-      .map(({ run_id }) => String(run_id));
+    return heldIn(db);
   } finally {
     db.close();
   }
 }
+
+const heldIn = (db: DatabaseSync): string[] =>
+  db.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'run_waiting'").get()?.['n'] === 1
+    ? db
+        .prepare('SELECT run_id FROM run_waiting WHERE held_at IS NOT NULL')
+        .all()
+        .map(({ run_id }) => String(run_id))
+    : [];
 
 /** The p-th percentile of a sorted list. */
 export const percentile = (sorted: readonly number[], p: number): number | undefined =>

@@ -179,7 +179,7 @@ function orderFindings(seen: Seen, users: readonly UserRow[], runs: readonly Run
     const ran = runs.filter((run) => run.session === session);
     if (ran.some(({ id }, index) => place.get(id) !== index)) out.push(`${session}: runs and messages differ in order`);
     // One at a time, in that order.
-    const started = ran.filter((run) => run.started !== null);
+    const started = ran.filter((run) => run.started !== null && !seen.setAside.has(run.id));
     for (const [index, run] of started.entries()) {
       const before = started[index - 1];
       if (before !== undefined && (before.ended === null || (run.started ?? 0) < before.ended))

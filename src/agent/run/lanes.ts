@@ -5,8 +5,6 @@
  */
 export interface Lanes {
   waitingInAll(): number;
-  /** Whether a job would begin at once if it were added now. */
-  isFree(job: JobFacts): boolean;
   /** `work` must not reject. */
   add(job: Job): void;
   /** Takes a waiting job out; false when it has begun or is unknown. */
@@ -18,15 +16,13 @@ export interface Lanes {
   release(): void;
 }
 
-export interface JobFacts {
+export interface Job {
+  readonly id: string;
   readonly lane: string;
   readonly principal: string;
   readonly provider: string;
   /** What it holds in memory while it runs. */
   readonly bytes: number;
-}
-export interface Job extends JobFacts {
-  readonly id: string;
   readonly work: () => Promise<void>;
 }
 
@@ -85,7 +81,7 @@ export function createLanes(limits: () => LaneLimits): Lanes {
     return tally;
   };
 
-  function hasRoom({ lane, principal, bytes }: JobFacts, provider: string): boolean {
+  function hasRoom({ lane, principal, bytes }: Job, provider: string): boolean {
     if (busy.has(lane)) return false;
     const { perProvider, inAll, bytesPerPrincipal, bytesInAll } = limits();
     return (
@@ -145,7 +141,6 @@ export function createLanes(limits: () => LaneLimits): Lanes {
 
   return {
     waitingInAll: () => waiting,
-    isFree: (job) => !held && !lanes.has(job.lane) && hasRoom(job, job.provider),
     add(job) {
       const each: Waiting = { job, provider: job.provider };
       for (const [map, key] of [

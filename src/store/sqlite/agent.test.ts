@@ -33,7 +33,6 @@ let ids = 0;
 const newRun = (runId: string, key = 'agent:main:main', message = `message of ${runId}`): NewRun => ({
   request: { runId, sessionKey: key, message, origin: { principalId: 'owner', via: 'chat' } },
   bytes: message.length,
-  isMarked: false,
   agentId: 'main',
   digest: message,
   at: 1_000 + ++ids,
@@ -135,7 +134,7 @@ describe("the agent's store", () => {
   test('AG-93 what has not ended is told by ids and sizes, whatever it holds', async () => {
     await using s = await opened();
     for (let n = 0; n < 20; n++) await s.store.accept({ ...newRun(`r${n}`, `agent:main:${n}`, 'x'.repeat(200_000)), file: `file-${n}` });
-    await s.store.mark(['r1', 'r2'], true);
+    await s.store.mark(['r1', 'r2']);
     await s.store.setDeaths([{ runId: 'r2', deaths: 2, heldAt: 7 }]);
     const found = s.store.unfinishedRuns().map(({ run, ...rest }) => ({ ...rest, runId: run.runId }));
     expect(found.slice(0, 3)).toMatchObject([

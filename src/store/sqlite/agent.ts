@@ -292,12 +292,11 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
            VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?)`,
         ).run(request.runId, request.sessionKey, sessionId, run.agentId, request.origin.principalId, at, run.digest, JSON.stringify(kept));
         const head: RunHead = { origin: request.origin, ...(request.model !== undefined && { model: request.model }) };
-        tx.prepare('INSERT INTO run_waiting (run_id, bytes, head, file, marked) VALUES (?, ?, ?, ?, ?)').run(
+        tx.prepare('INSERT INTO run_waiting (run_id, bytes, head, file) VALUES (?, ?, ?, ?)').run(
           request.runId,
           run.bytes,
           JSON.stringify(head),
           run.file ?? null,
-          run.isMarked ? 1 : 0,
         );
         const message: TranscriptMessage = {
           role: 'user',
@@ -318,9 +317,9 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         );
         return { kind: 'new', run: runIn(tx, request.runId), entry, session: sessionIn(tx, request.sessionKey), created };
       }),
-    mark: (runIds, isMarked) =>
+    mark: (runIds) =>
       db.write((tx) => {
-        for (const runId of runIds) tx.prepare('UPDATE run_waiting SET marked = ? WHERE run_id = ?').run(isMarked ? 1 : 0, runId);
+        for (const runId of runIds) tx.prepare('UPDATE run_waiting SET marked = 1 WHERE run_id = ?').run(runId);
       }),
     setDeaths: (runs) =>
       db.write((tx) => {
