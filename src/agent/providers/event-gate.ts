@@ -6,7 +6,7 @@ export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** Bytes of one event of a stream: what has to be held, decoded and parsed in one go. */
 export const MAX_EVENT_BYTES = 1024 * 1024;
 /** Bytes of events one after the other of which nothing came out: no text, no reasoning, no part of a tool call. */
-export const MAX_EMPTY_BYTES = 4 * 1024 * 1024;
+export const MAX_EMPTY_BYTES = 2 * 1024 * 1024;
 /** Values in one event. An event above `LARGE_EVENT` bytes is counted: many small values cost far more than their bytes. */
 const MAX_EVENT_VALUES = 4_096;
 const LARGE_EVENT = 16 * 1024;
@@ -90,8 +90,12 @@ export function eventGate(body: ReadableStream<Uint8Array>, meter: Meter): Reada
       slice.bytes += event.bytes.byteLength;
       meter.bytes += event.bytes.byteLength;
       if (meter.bytes > MAX_EMPTY_BYTES) throw new ProviderTooMuch(`${MAX_EMPTY_BYTES >> 20} MiB without a word`);
-      if (event.bytes.byteLength > LARGE_EVENT) mustBeSimple(event.bytes);
       events.push(event.bytes);
+      if (event.bytes.byteLength <= LARGE_EVENT) continue;
+      mustBeSimple(event.bytes);
+      // Parsing it is a slice of its own.
+      await turn();
+      break;
     }
     return events.length === 1 ? events[0] : Buffer.concat(events);
   }

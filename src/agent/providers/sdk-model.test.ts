@@ -145,3 +145,77 @@ describe('providers by key', () => {
     ]);
   });
 });
+
+describe('answers without measure', () => {
+  const chunk = (delta: object, finish: string | null = null): string =>
+    `data: ${JSON.stringify({ choices: [{ delta, finish_reason: finish }] })}\n\n`;
+  const of = (text: string): Promise<ModelPart[]> =>
+    ask({ api: 'openai-completions', baseUrl: 'http://localhost/v1' }, answering(text).fetch);
+  const textOf = (parts: readonly ModelPart[]): string => parts.map((part) => (part.type === 'text' ? part.delta : '')).join('');
+  const call = (index: number, input: string): object => ({
+    tool_calls: [{ index, id: `c${index}`, function: { name: 'read', arguments: input } }],
+  });
+
+  test('AG-130 many pieces of one turn are few parts', async () => {
+    const parts = await of(chunk({ content: 'abc ' }).repeat(5_000) + chunk({}, 'stop'));
+    expect(textOf(parts)).toBe('abc '.repeat(5_000));
+    expect(parts.length).toBeLessThan(1_500);
+    expect(parts.at(-1)).toMatchObject({ type: 'finish', reason: 'stop' });
+  });
+
+  test.each([
+    ['calls without number', Array.from({ length: 100 }, (_, i) => chunk(call(i, '{}'))).join(''), 'more than 64 tool calls'],
+    [
+      'calls without number in one event',
+      chunk({
+        tool_calls: Array.from({ length: 100 }, (_, i) => ({ index: i, id: `c${i}`, function: { name: 'read', arguments: '{}' } })),
+      }),
+      'more than 64 tool calls',
+    ],
+    [
+      'arguments without end',
+      [0, 1, 2].map((i) => chunk(call(i, `{"a":"${'x'.repeat(400_000)}"}`))).join(''),
+      'tool calls of more than 1000000 characters',
+    ],
+    ['reasoning without end', chunk({ reasoning_content: 'x'.repeat(600_000) }).repeat(2), 'more than 1000000 characters of reasoning'],
+  ])('AG-131 AG-132 %s: malformed, and not asked again', async (_what, text, said) => {
+    const parts = await of(text + chunk({}, 'stop'));
+    expect(parts.at(-1)).toMatchObject({
+      type: 'failed',
+      failure: { retry: false, error: { kind: 'malformed', message: expect.stringContaining(said) } },
+    });
+  });
+
+  test.each([[999_999], [1_000_000], [1_000_001], [1_040_000]])(
+    'AG-132 a piece of %d characters is never an empty answer',
+    async (length) => {
+      const parts = await of(chunk({ content: 'x'.repeat(length) }) + chunk({}, 'stop'));
+      expect(textOf(parts)).toHaveLength(Math.min(length, 1_000_000));
+      expect(parts.at(-1)).toMatchObject({ type: 'finish', reason: length > 1_000_000 ? 'length' : 'stop' });
+    },
+  );
+
+  test('AG-132 a cut does not go through a character', async () => {
+    const parts = await of(chunk({ content: `x${'🦞'.repeat(60_000)}` }).repeat(10));
+    expect(textOf(parts).isWellFormed()).toBe(true);
+    expect(parts.at(-1)).toMatchObject({ type: 'finish', reason: 'length' });
+  });
+
+  test('AG-131 of a refusal only the beginning is read, and no packed answer is asked for', async () => {
+    let read = 0;
+    let asked: Headers | undefined;
+    const parts = await ask({ api: 'openai-completions', baseUrl: 'http://localhost/v1' }, async (_input, init) => {
+      asked = new Headers(init?.headers);
+      const body = new ReadableStream<Uint8Array>({
+        pull(controller) {
+          read += 1024;
+          controller.enqueue(new Uint8Array(1024).fill(120));
+        },
+      });
+      return new Response(body, { status: 400 });
+    });
+    expect(asked?.get('accept-encoding')).toBe('identity');
+    expect(read).toBeLessThan(100_000);
+    expect(parts).toMatchObject([{ type: 'failed', failure: { error: { kind: 'bad-request', status: 400 } } }]);
+  });
+});

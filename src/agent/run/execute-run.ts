@@ -62,7 +62,7 @@ const MAX_THINKING = 100_000;
 /** UTF-16 units of one run's visible answer, over all its steps. */
 export const MAX_RUN_CHARS = 1_000_000;
 /** UTF-16 units that a run's steps may hold together: what was said, what tools were given and what they gave. After it the answer is due. */
-const MAX_HELD_CHARS = 4_000_000;
+const MAX_HELD_CHARS = 2_000_000;
 
 /** Runs one turn to its end. Never rejects. */
 export async function executeRun(run: ActiveRun, request: TurnRequest, agent: AgentEntry, deps: ExecuteDeps): Promise<Outcome> {

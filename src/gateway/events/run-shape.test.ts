@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { RunEvent, RunEventBody } from '../../agent/api.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { isRecord } from '../../lib/json.ts';
+import { CHARS_PER_SECOND, FREE_CHARS } from './allowance.ts';
 import { EVERY_PIECE_CHARS } from './answer-text.ts';
 import { RunFanout } from './run-fanout.ts';
 import { RunShape3 } from './run-shape-3.ts';
@@ -462,6 +463,51 @@ describe('EV-116 laws of both shapes', () => {
     for (let i = 0; i < 1_000; i++) script.say(10 + i, 'y', 'i:1');
     const frames = script.frames(4).filter((frame) => kind(frame) === 'agent assistant');
     expect(frames.length).toBeLessThanOrEqual(2 + Math.ceil(1_000 / CHAT_PACE_4));
+  });
+
+  test.each([
+    ['a large answer in small pieces', 'text', 1_000_000, 50_000, 1],
+    ['one in a minute', 'text', 1_000_000, 5_000, 12],
+    ['a middling one', 'text', 160_000, 40_000, 0],
+    ['reasoning', 'thinking', 100_000, 25_000, 1],
+    ['a small one in single characters', 'text', 8_192, 8_192, 1],
+  ] as const)('EV-160 %s costs in proportion to its length and time; deltas add up', (_what, type, chars, pieces, everyMs) => {
+    const script = new Script({ runId: RUN, sessionKey: 'agent:main:long' }).opening();
+    const delta = 'x'.repeat(chars / pieces);
+    let text = '';
+    for (let i = 0; i < pieces; i++) {
+      text += delta;
+      if (type === 'text') script.say(10 + i * everyMs, delta, 'i:1');
+      else script.at(10 + i * everyMs, { type, delta, text });
+    }
+    script.ok(20 + pieces * everyMs);
+    for (const protocol of [3, 4] as const) {
+      let told = 0;
+      const sums = { agent: '', chat: '' };
+      for (const { event, payload } of script.frames(protocol)) {
+        told += JSON.stringify(payload).length;
+        const data = payload['data'];
+        if (event === 'agent' && isRecord(data) && typeof data['delta'] === 'string') {
+          sums.agent += data['delta'];
+          expect(data['text']).toHaveLength(sums.agent.length);
+        }
+        if (typeof payload['deltaText'] === 'string') sums.chat += payload['deltaText'];
+      }
+      if (type === 'text' || protocol === 4) expect(sums.agent).toHaveLength(chars);
+      if (type === 'text' && protocol === 4) expect(sums.chat).toHaveLength(chars);
+      // Beside the texts: a few hundred characters for each frame.
+      const texts = FREE_CHARS + 8 * chars + (CHARS_PER_SECOND * pieces * everyMs) / 1000;
+      expect(told).toBeLessThan(texts + script.frames(protocol).length * 500);
+    }
+  });
+
+  test('EV-161 while what was told is not handed out, a growing text waits; the next frame has it all', () => {
+    const fanout = new RunFanout();
+    const script = new Script({ runId: RUN, sessionKey: 'agent:main:long' }).opening();
+    script.say(1_000, 'one ', 'i:1').say(2_000, 'two ', 'i:1').say(3_000, 'three', 'i:1');
+    const told = script.events.map((event) => fanout.feed(event, event.ts === 2_000)[4].map(({ payload }) => payload));
+    expect(told.at(-2)).toEqual([]);
+    expect(told.at(-1)).toMatchObject([{ data: { delta: 'two three', text: 'one two three' } }, { deltaText: 'two three' }]);
   });
 
   test('EV-119 the fan-out forgets a run that ended, and is bounded', () => {

@@ -18,7 +18,9 @@ const more = (index: number, input: string): object => ({ tool_calls: [{ index, 
 async function put(res: ServerResponse, text: string | Buffer): Promise<boolean> {
   if (res.destroyed) return false;
   if (res.write(text)) return true;
-  await Promise.race([once(res, 'drain'), once(res, 'close')]);
+  const over = new AbortController();
+  const { signal } = over;
+  await Promise.race([once(res, 'drain', { signal }), once(res, 'close', { signal })]).finally(() => over.abort());
   return !res.destroyed;
 }
 /** The same text many times, in writes of some 64 KiB. */
@@ -38,11 +40,17 @@ async function finish(res: ServerResponse, reason = 'stop'): Promise<void> {
   res.end();
 }
 
-async function misbehave(name: string, n: (key: string, fallback: number) => number, after: boolean, res: ServerResponse): Promise<void> {
+async function misbehave(
+  name: string,
+  n: (key: string, fallback: number) => number,
+  after: boolean,
+  offered: boolean,
+  res: ServerResponse,
+): Promise<void> {
   const sse = (headers: Record<string, string> = {}): void => {
     res.writeHead(200, { 'content-type': 'text/event-stream', ...headers });
   };
-  if (after) {
+  if (after && name !== 'hoard') {
     sse();
     await put(res, chunk({ content: 'done' }));
     return await finish(res);
@@ -78,6 +86,17 @@ async function misbehave(name: string, n: (key: string, fallback: number) => num
     case 'nameless':
       sse();
       await repeat(res, n('mb', 60), chunk(more(0, 'x'.repeat(MIB - 200))));
+      return await finish(res, 'tool_calls');
+    case 'hoard':
+      // Goes on writing as long as it may; `after` is not asked here.
+      sse();
+      if (!offered) {
+        await put(res, chunk({ content: 'enough' }));
+        return await finish(res);
+      }
+      await put(res, chunk(call(0, 'write', '{"path":"hoard.txt","content":"')));
+      for (let i = 0; i < 9; i++) await put(res, chunk(more(0, 'x'.repeat(100_000))));
+      await put(res, chunk(more(0, '"}')));
       return await finish(res, 'tool_calls');
     case 'one-input':
       sse();
@@ -170,15 +189,15 @@ async function misbehave(name: string, n: (key: string, fallback: number) => num
   }
 }
 
-import { EventEmitter } from 'node:events';
-
-EventEmitter.defaultMaxListeners = 100;
 const server = createServer((req, res) => {
   const parts: Buffer[] = [];
   req.on('data', (part: Buffer) => void parts.push(part));
   req.on('end', () => {
     if (req.method !== 'POST') return void res.writeHead(404).end();
-    const { messages } = JSON.parse(Buffer.concat(parts).toString()) as { messages: { role: string; content: unknown }[] };
+    const { messages, tools } = JSON.parse(Buffer.concat(parts).toString()) as {
+      messages: { role: string; content: unknown }[];
+      tools?: unknown[];
+    };
     const asked = JSON.stringify(messages.findLast(({ role }) => role === 'user')?.content ?? '');
     const found = [...asked.matchAll(/HOSTILE:([a-z-]+)((?: [a-z]+=\d+)*)/g)].at(-1);
     const options = new Map(
@@ -187,12 +206,17 @@ const server = createServer((req, res) => {
         .split(' ')
         .map((pair) => pair.split('=') as [string, string]),
     );
-    misbehave(found?.[1] ?? '', (key, fallback) => Number(options.get(key) ?? fallback), messages.at(-1)?.role === 'tool', res).catch(() =>
-      res.destroy(),
-    );
+    misbehave(
+      found?.[1] ?? '',
+      (key, fallback) => Number(options.get(key) ?? fallback),
+      messages.at(-1)?.role === 'tool',
+      tools !== undefined,
+      res,
+    ).catch(() => res.destroy());
   });
 });
 server.on('clientError', (_error, socket) => socket.destroy());
 server.listen(0, '127.0.0.1', () => process.stdout.write(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1\n`));
 process.on('uncaughtException', () => {});
+process.on('unhandledRejection', () => {});
 process.stdin.on('close', () => process.exit(0)).resume();

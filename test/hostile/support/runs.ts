@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { startWatchedGateway, type WatchedGateway } from './attack.ts';
 
 /** How a run ended, and how many bytes it cost its sender and the worst-off of the others. */
@@ -22,8 +22,8 @@ export interface Crowd extends AsyncDisposable {
   ask(message: string, sessionKey?: string): Promise<Ended>;
 }
 
-const run = (script: string, args: readonly string[]): ChildProcess =>
-  spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, script), ...args], {
+const run = (script: URL, args: readonly string[]): ChildProcess =>
+  spawn(process.execPath, ['--disable-warning=ExperimentalWarning', fileURLToPath(script), ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
 async function endOf(child: ChildProcess): Promise<void> {
@@ -35,7 +35,7 @@ async function endOf(child: ChildProcess): Promise<void> {
 
 /** A gateway whose only model is a hostile server in a process of its own. */
 export async function startAgainstHostile(runs = 4): Promise<WatchedGateway & { crowd(count: number, protocol: 3 | 4): Promise<Crowd> }> {
-  const provider = run('hostile-provider.ts', []);
+  const provider = run(new URL('./hostile-provider.ts', import.meta.url), []);
   const [baseUrl] = (await once(createInterface({ input: provider.stdout as NodeJS.ReadableStream }), 'line')) as [string];
   const gateway = await startWatchedGateway({
     config: JSON.stringify({
@@ -47,7 +47,7 @@ export async function startAgainstHostile(runs = 4): Promise<WatchedGateway & { 
   return {
     ...gateway,
     async crowd(count, protocol) {
-      const child = run('subscribers.ts', [gateway.url, gateway.token(), String(count), String(protocol)]);
+      const child = run(new URL('./subscribers.ts', import.meta.url), [gateway.url, gateway.token(), String(count), String(protocol)]);
       const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
       const waiting = new Map<string, (ended: Ended) => void>();
       await once(lines, 'line');

@@ -169,6 +169,29 @@ describe('HT-44 the answer as a stream', () => {
     expect(other).toHaveLength(3);
   });
 
+  test('EV-162 a long answer in many pieces costs the loop its length, also when it is begun again', async () => {
+    await using gateway = await startHttp();
+    const pieces = 20_000;
+    let spent = 0;
+    gateway.agent.script = (_request, run) => {
+      const before = process.threadCpuUsage();
+      for (const restarts of [true, false]) {
+        for (let i = 0; i < pieces; i++) run.say('fifty characters of text that are said again a bit ');
+        if (restarts) run.replace();
+      }
+      run.ok();
+      const { user, system } = process.threadCpuUsage(before);
+      spent = (user + system) / 1000;
+    };
+    const events = lines(await (await post(gateway, { messages: hello, stream: true })).text()) as {
+      choices?: { delta: { content?: string } }[];
+    }[];
+    const text = events.map(({ choices }) => choices?.[0]?.delta.content ?? '').join('');
+    expect(text).toHaveLength(pieces * 'fifty characters of text that are said again a bit '.length);
+    // A look at the whole for each piece took many seconds.
+    expect(spent).toBeLessThan(2_000);
+  });
+
   test('HT-47 half a character waits for its other half', async () => {
     await using gateway = await startHttp();
     gateway.agent.script = (_request, run) => {
