@@ -18,7 +18,7 @@ import type { HeldPorts, Holder, Way } from '../held-bytes.ts';
 import type { Turns } from '../turns.ts';
 import type { Pingable } from './heartbeat.ts';
 import type { Hub, Receiver } from './hub.ts';
-import { Outbox, type OutboxOwner, type OutEvent } from './outbox.ts';
+import { Outbox, type OutboxOwner, type OutEvent, SLOW_BYTES } from './outbox.ts';
 import type { PreauthPool, Unadmitted } from './preauth.ts';
 import { Unfinished } from './unfinished.ts';
 
@@ -140,12 +140,8 @@ export class WsConnection implements Receiver, Pingable, Holder, OutboxOwner {
     this.#unfinished.drop();
     this.#ws.terminate();
   }
-  /** A piece of a message has come, and was looked at; pings are answered by the library itself. */
-  arrived(): void {
-    const { incoming } = this.#ports.held;
-    const bytes = this.heldNow('incoming');
-    if (bytes > 0 || incoming.has(this)) incoming.note(this, bytes);
-    this.#outbox.count();
+  held(bytes: number): void {
+    this.#ports.held.incoming.note(this, bytes + this.#waitingBytes);
   }
   unsent(bytes: number): void {
     this.#ports.held.outgoing.note(this, bytes);
@@ -226,8 +222,10 @@ export class WsConnection implements Receiver, Pingable, Holder, OutboxOwner {
     this.#waitingBytes = data.length;
     this.#ports.turns.take(state.pooled.address, () => {
       this.#waitingBytes = 0;
+      this.held(this.#unfinished.bytes);
       if (this.#state.at === 'admitting') this.#first(text, state.facts, state.nonce);
     });
+    if (this.#waitingBytes > 0) this.held(this.#unfinished.bytes);
   }
 
   /** The first frame, which must be `connect`. */
@@ -362,7 +360,8 @@ function answerPing(this: WebSocket, data: Buffer): void {
     setImmediate(() => {
       const last = pings.get(this);
       pings.delete(this);
-      if (last !== undefined && this.readyState === this.OPEN) this.pong(last);
+      // Who does not read gets no more of them.
+      if (last !== undefined && this.readyState === this.OPEN && this.bufferedAmount < SLOW_BYTES) this.pong(last);
     });
   }
   // A copy: the piece that it came in is freed.
