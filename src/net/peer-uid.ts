@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseIp } from './addresses.ts';
-import { type Endpoint, parseProcRow, procEndpoint, procLines } from './proc-net.ts';
+import { type Endpoint, parseProcRow, procEndpoint } from './proc-net.ts';
+import { ProcTable } from './proc-table.ts';
 
 /** The four facts of an accepted TCP socket, as `net.Socket` names them. */
 export interface SocketEnds {
@@ -35,6 +36,8 @@ interface Query {
 
 /** The kernel may skip a row when its neighbour in the table goes away between two reads: who is not found once is looked for again. */
 const LOOKS = 2;
+/** Longest pause between two looks, ms. */
+const MAX_PAUSE_MS = 10;
 
 /**
  * Reads owners from `/proc/net/tcp` and `tcp6`. Nothing is cached: a port may have another owner a moment later. Instead all questions asked
@@ -44,6 +47,7 @@ const LOOKS = 2;
 export function peerUidReader(options: { readonly platform?: string; readonly procNet?: string } = {}): PeerUidReader {
   const { platform = process.platform, procNet = '/proc/self/net' } = options;
   if (platform !== 'linux') return async () => ({ kind: 'unknown' });
+  const tables = { tcp: new ProcTable(`${procNet}/tcp`), tcp6: new ProcTable(`${procNet}/tcp6`) };
   const waiting: Query[] = [];
   let reading = false;
 
@@ -51,11 +55,14 @@ export function peerUidReader(options: { readonly platform?: string; readonly pr
     if (reading) return;
     reading = true;
     while (waiting.length > 0) {
-      for (const query of await look(waiting.splice(0), procNet)) {
+      const began = performance.now();
+      for (const query of await look(waiting.splice(0), tables)) {
         // Together with what was asked meanwhile: somebody who hung up, and will not be found, keeps nobody waiting.
         if (++query.looks < LOOKS) waiting.push(query);
         else query.settle(MISSING);
       }
+      // The kernel walks its whole table each time: in a crowd at most half of a core does that, and more share a walk.
+      await new Promise((resolve) => setTimeout(resolve, Math.min(performance.now() - began, MAX_PAUSE_MS)));
     }
     reading = false;
   };
@@ -84,38 +91,34 @@ function endpoint(address: string | undefined, port: number | undefined): Endpoi
   return ip && port !== undefined ? { ip, port } : undefined;
 }
 
+type Tables = Readonly<Record<'tcp' | 'tcp6', ProcTable>>;
+
 /** One look through both tables; who was not found. */
-async function look(queries: readonly Query[], procNet: string): Promise<readonly Query[]> {
+async function look(queries: readonly Query[], tables: Tables): Promise<readonly Query[]> {
   const notIn4 = await answerFrom(
-    `${procNet}/tcp`,
+    tables.tcp,
     'tcp',
     queries.filter(({ isIpv4 }) => isIpv4),
   );
-  return answerFrom(`${procNet}/tcp6`, 'tcp6', [...notIn4, ...queries.filter(({ isIpv4 }) => !isIpv4)]);
+  return answerFrom(tables.tcp6, 'tcp6', [...notIn4, ...queries.filter(({ isIpv4 }) => !isIpv4)]);
 }
 
-/** Settles what the file answers; returns the rest. */
-async function answerFrom(path: string, file: 'tcp' | 'tcp6', queries: readonly Query[]): Promise<readonly Query[]> {
+/** Settles what the table answers; returns the rest. */
+async function answerFrom(table: ProcTable, file: 'tcp' | 'tcp6', queries: readonly Query[]): Promise<readonly Query[]> {
   if (queries.length === 0) return queries;
   const open = Map.groupBy(queries, (query) => query.keys[file]);
   const keyLength = queries[0]?.keys[file].length ?? 0;
-  try {
-    for await (const lines of procLines(path)) {
-      for (const line of lines) {
-        // Cut the key out before anything else is parsed: nearly every row is somebody else's.
-        const start = line.indexOf(': ') + 2;
-        const asked = open.get(line.slice(start, start + keyLength));
-        if (!asked) continue;
-        const row = parseProcRow(line);
-        if (!row || row.inode === 0 || !HELD.has(row.state)) continue;
-        open.delete(row.key);
-        for (const query of asked) query.settle(isAmbiguousUid(row.uid) ? MISSING : { kind: 'uid', uid: row.uid });
-      }
-      if (open.size === 0) break;
-    }
-  } catch {
-    // No table, or not for us: whoever could not be looked up is not found.
-  }
+  await table.read((row) => {
+    // Cut the key out before anything else is parsed: nearly every row is somebody else's.
+    const start = row.indexOf(': ') + 2;
+    const asked = open.get(row.slice(start, start + keyLength));
+    if (!asked) return true;
+    const parsed = parseProcRow(row);
+    if (!parsed || parsed.inode === 0 || !HELD.has(parsed.state)) return true;
+    open.delete(parsed.key);
+    for (const query of asked) query.settle(isAmbiguousUid(parsed.uid) ? MISSING : { kind: 'uid', uid: parsed.uid });
+    return open.size > 0;
+  });
   return [...open.values()].flat();
 }
 

@@ -20,7 +20,7 @@ import type { Lane } from '../intake/lane.ts';
 import { type Requester, takeRequest } from '../intake/take-request.ts';
 import type { Pingable } from './heartbeat.ts';
 import type { Hub, Receiver } from './hub.ts';
-import { Outbox, type OutboxOwner, type OutEvent } from './outbox.ts';
+import { Outbox, type OutboxOwner, type OutEvent, SLOW_BYTES } from './outbox.ts';
 import type { PreauthPool, Unadmitted } from './preauth.ts';
 import { Unfinished } from './unfinished.ts';
 
@@ -152,15 +152,8 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
     this.#unfinished.drop();
     this.#ws.terminate();
   }
-  /** A piece of a message has come, and was looked at; pings are answered by the library itself. */
-  arrived(): void {
-    this.#countIncoming();
-    this.#outbox.count();
-  }
-  #countIncoming(): void {
-    const { incoming } = this.#ports.held;
-    const bytes = this.heldNow('incoming');
-    if (bytes > 0 || incoming.has(this)) incoming.note(this, bytes);
+  held(bytes: number): void {
+    this.#ports.held.incoming.note(this, bytes + this.#lane.bytes);
   }
   unsent(bytes: number): void {
     this.#ports.held.outgoing.note(this, bytes);
@@ -230,7 +223,9 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
     if (state.at === 'open') {
       const work = takeRequest(this.#ports.intake, this, data);
       // Who asks faster than it reads waits for itself: what it has not read yet is bounded by one answer.
-      return work === undefined ? this.#outbox.room() : work.then(() => this.#outbox.room()).finally(() => this.#countIncoming());
+      return work === undefined
+        ? this.#outbox.room()
+        : work.then(() => this.#outbox.room()).finally(() => this.held(this.#unfinished.bytes));
     }
     if (state.at === 'admitting') this.close(CLOSE.policy, 'invalid handshake: nothing may follow connect before it is answered');
     else this.#first(state, data);
@@ -377,7 +372,8 @@ function answerPing(this: WebSocket, data: Buffer): void {
     setImmediate(() => {
       const last = pings.get(this);
       pings.delete(this);
-      if (last !== undefined && this.readyState === this.OPEN) this.pong(last);
+      // Who does not read gets no more of them.
+      if (last !== undefined && this.readyState === this.OPEN && this.bufferedAmount < SLOW_BYTES) this.pong(last);
     });
   }
   // A copy: the piece that it came in is freed.

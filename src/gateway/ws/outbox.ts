@@ -204,6 +204,7 @@ export class Outbox {
       this.#waiting ??= new UnsentText();
       this.#ws.send(this.#waiting.bytes(text), TEXT_FRAME);
     } else this.#ws.send(text);
-    if (!(this.#socket.writableCorked > 0)) this.count();
+    // Nearly always the system has taken it already.
+    if ((this.#unsent > 0 || this.#socket.writableLength > 0) && !(this.#socket.writableCorked > 0)) this.count();
   }
 }

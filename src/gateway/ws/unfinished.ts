@@ -34,15 +34,16 @@ export class Unfinished implements Source {
   readonly #socket: Duplex;
   readonly #pieces: Pieces;
   readonly #read: (piece: Buffer) => void;
-  readonly #owner: { arrived(): void };
+  readonly #owner: { held(bytes: number): void };
   /** What was not handed over yet. */
   #rest: Buffer[] | undefined;
   #pile: Pile | undefined;
   #isDelivering = false;
+  #wasHolding = false;
   #bytes = 0;
 
-  /** `owner` hears of every piece that was handed over. */
-  constructor(ws: WebSocket, socket: Duplex, pieces: Pieces, owner: { arrived(): void }) {
+  /** `owner` hears of what is held after every piece, as long as it is something, and once when it is nothing any more. Bytes. */
+  constructor(ws: WebSocket, socket: Duplex, pieces: Pieces, owner: { held(bytes: number): void }) {
     this.#ws = ws;
     this.#receiver = (ws as unknown as { _receiver: Receiver })._receiver;
     this.#socket = socket;
@@ -55,7 +56,7 @@ export class Unfinished implements Source {
     socket.on('data', (piece: Buffer) => {
       if (this.#rest !== undefined || (piece.length > SMALL_PIECE && !pieces.hasTime())) this.#wait(piece);
       else this.#hand(piece);
-      owner.arrived();
+      this.#tell();
     });
   }
 
@@ -79,7 +80,7 @@ export class Unfinished implements Source {
       if (this.#rest === undefined) this.#hand(piece);
       else this.#wait(piece);
     }
-    this.#owner.arrived();
+    this.#tell();
     // Somebody else may have stopped it too: frames that wait for their turn.
     if (this.#rest === undefined && !this.#ws.isPaused) this.#socket.resume();
   }
@@ -95,6 +96,12 @@ export class Unfinished implements Source {
     this.#pile?.drop();
     this.#pile = undefined;
     this.#bytes = 0;
+  }
+
+  #tell(): void {
+    const isHolding = this.#bytes > 0 || this.#rest !== undefined;
+    if (isHolding || this.#wasHolding) this.#owner.held(this.bytes);
+    this.#wasHolding = isHolding;
   }
 
   #wait(piece: Buffer): void {
