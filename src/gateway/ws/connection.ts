@@ -113,6 +113,10 @@ export class WsConnection implements Receiver, Pingable {
     return this.#state.at === 'open';
   }
 
+  get backlog(): number {
+    return this.#outbox.backlog;
+  }
+
   event(event: OutEvent): void {
     if (this.#state.at === 'open') this.#outbox.event(event);
   }
