@@ -18,7 +18,7 @@ type SdkMessage = SdkOptions['prompt'][number];
 type SdkUsage = Extract<SdkPart, { type: 'finish' }>['usage'];
 
 /** Text and reasoning of one model call, UTF-16 units. Beyond it the model is repeating itself. */
-const MAX_STEP_CHARS = 1_000_000;
+const MAX_STEP_CHARS = 500_000;
 /** Arguments of all tool calls of one answer, UTF-16 units. */
 const MAX_TOOL_INPUT = 1_000_000;
 /** So many pieces that come in one turn of the event loop stay as they are; those after them are joined. */

@@ -60,7 +60,7 @@ const MAX_LESSONS = 3;
 /** UTF-16 units of reasoning that a transcript keeps of one step. */
 const MAX_THINKING = 100_000;
 /** UTF-16 units of one run's visible answer, over all its steps. */
-export const MAX_RUN_CHARS = 1_000_000;
+const MAX_RUN_CHARS = 500_000;
 /** UTF-16 units that a run's steps may hold together: what was said, what tools were given and what they gave. After it the answer is due. */
 const MAX_HELD_CHARS = 2_000_000;
 

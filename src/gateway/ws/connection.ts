@@ -161,6 +161,9 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
   fellBehind(): void {
     this.close(CLOSE.policy, 'slow consumer');
   }
+  get backlog(): number {
+    return this.#outbox.backlog;
+  }
 
   event(event: OutEvent): void {
     if (this.#state.at === 'open') this.#outbox.event(event);

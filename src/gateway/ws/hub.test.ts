@@ -44,3 +44,28 @@ test('EV-161 small frames go out at once', () => {
   hub.broadcast({ event: 'chat', payload: () => ({ state: 'delta' }) });
   expect(count).toBe(200);
 });
+
+test('EV-161 a reader with much before it gets the rest when it has taken some, and holds nobody up', async () => {
+  const hub = new Hub();
+  const got: string[] = [];
+  let backlog = 5 * 1024 * 1024;
+  const base = { protocol: 4, principal, caps: new Set(), close: () => {} };
+  const slow = {
+    ...base,
+    connId: 'slow',
+    get backlog() {
+      return backlog;
+    },
+    event: ({ payload }: OutEvent) => void got.push((payload as { name: string }).name),
+  };
+  let others = 0;
+  hub.add(slow as unknown as Receiver);
+  hub.add({ ...base, connId: 'other', event: () => others++ } as unknown as Receiver);
+  for (const name of ['a', 'b']) hub.broadcast({ event: 'chat', payload: () => ({ name }) });
+  expect(got).toEqual([]);
+  expect(others).toBe(2);
+  expect(hub.isBehind).toBe(false);
+  backlog = 0;
+  await until(() => got.length === 2);
+  expect(got).toEqual(['a', 'b']);
+});

@@ -6,7 +6,7 @@ import { EVENTS, type EventName } from '../../protocol/events.ts';
 import { eventBody, eventBodyOfJson, type StateVersion } from '../../protocol/frames.ts';
 import type { Protocol } from '../../protocol/version.ts';
 import { type Call, Prebuilt, type Subscriptions } from '../call.ts';
-import type { OutEvent } from './outbox.ts';
+import { joined, type OutEvent } from './outbox.ts';
 
 /** One open connection, WebSocket or admin socket, as the hub sees it. */
 export interface Receiver {
@@ -15,6 +15,8 @@ export interface Receiver {
   readonly principal: Principal;
   readonly caps: ReadonlySet<string>;
   readonly subscriptions: Subscriptions;
+  /** Bytes that its reader has not taken yet, where that is known. */
+  readonly backlog?: number;
   event(event: OutEvent): void;
   close(code: number, reason: string): void;
 }
@@ -41,6 +43,14 @@ export interface Broadcast {
 
 /** What one turn of the event loop hands out, over all broadcasts and receivers, UTF-16 units. */
 const SLICE_CHARS = 512 * 1024;
+/** A receiver that has so many bytes before it gets no more until it has taken some: a burst is not what a slow reader is cut off for… */
+const BACKLOG_BYTES = 4 * 1024 * 1024;
+/** When so much waits for it, deltas are left out: the ending that follows says it all. UTF-16 units. */
+const CROWDED_CHARS = 8 * 1024 * 1024;
+/** …unless so much waits for it, UTF-16 units: then it gets all, and the connection's own bound decides. */
+const WAITING_CHARS = 32 * 1024 * 1024;
+/** How often receivers that have too much before them are looked at again, ms. */
+const LOOK_AGAIN_MS = 20;
 
 const descriptors: ReadonlyMap<string, EventDescriptor> = new Map(EVENTS.map((event) => [event.name, event]));
 
@@ -48,13 +58,14 @@ const descriptors: ReadonlyMap<string, EventDescriptor> = new Map(EVENTS.map((ev
 export class Hub {
   readonly #receivers = new Set<Receiver>();
   /** What did not fit into a turn, in the order in which each of them gets it. A receiver that waits gets everything through here. */
-  readonly #waiting = new Map<Receiver, OutEvent[]>();
+  readonly #waiting = new Map<Receiver, { readonly events: OutEvent[]; chars: number }>();
   #handedOut = 0;
   #isSpreading = false;
+  #isBehind = false;
 
-  /** More was broadcast than could be handed out yet: who can wait with what comes next should. */
+  /** More was broadcast than could be handed out yet to those who take it: who can wait with what comes next should. */
   get isBehind(): boolean {
-    return this.#waiting.size > 0;
+    return this.#isBehind;
   }
 
   get size(): number {
@@ -98,35 +109,42 @@ export class Hub {
   /** Large frames for many go out over several turns of the event loop; each receiver still gets all in order. */
   #hand(receiver: Receiver, event: OutEvent, isFirst: boolean): void {
     const waiting = this.#waiting.get(receiver);
-    if (waiting !== undefined && !isFirst) {
-      waiting.push(event);
-      return;
-    }
-    if (waiting === undefined && !isFirst && this.#handedOut >= SLICE_CHARS) {
-      this.#waiting.set(receiver, [event]);
-      return;
-    }
-    this.#waiting.delete(receiver);
-    for (const each of waiting === undefined ? [event] : [...waiting, event]) {
-      this.#handedOut += each.body.length;
-      receiver.event(each);
-    }
+    const mustWait = isFull(receiver) || (!isFirst && (waiting !== undefined || this.#handedOut >= SLICE_CHARS));
+    if (!mustWait) {
+      this.#waiting.delete(receiver);
+      for (const each of waiting?.events ?? []) this.#give(receiver, each);
+      this.#give(receiver, event);
+    } else if (waiting === undefined) this.#waiting.set(receiver, { events: [event], chars: event.body.length });
+    else if (waiting.chars > WAITING_CHARS) {
+      this.#waiting.delete(receiver);
+      for (const each of waiting.events) receiver.event(each);
+      receiver.event(event);
+    } else keep(waiting, event);
+    this.#isBehind ||= mustWait && !isFull(receiver);
     if (!this.#isSpreading) void this.#spread();
+  }
+
+  #give(receiver: Receiver, event: OutEvent): void {
+    this.#handedOut += event.body.length;
+    receiver.event(event);
   }
 
   async #spread(): Promise<void> {
     this.#isSpreading = true;
     do {
-      await turn();
+      // Only full ones are left: their readers need time, not turns.
+      if (this.#waiting.size > 0 && !this.#isBehind) await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS).unref());
+      else await turn();
       this.#handedOut = 0;
-      for (const [receiver, events] of this.#waiting) {
-        while (events.length > 0 && this.#handedOut < SLICE_CHARS) {
-          const event = events.shift() as OutEvent;
-          this.#handedOut += event.body.length;
-          receiver.event(event);
+      this.#isBehind = false;
+      for (const [receiver, waiting] of this.#waiting) {
+        while (waiting.events.length > 0 && this.#handedOut < SLICE_CHARS && !isFull(receiver)) {
+          const event = waiting.events.shift() as OutEvent;
+          waiting.chars -= event.body.length;
+          this.#give(receiver, event);
         }
-        if (events.length > 0) break;
-        this.#waiting.delete(receiver);
+        if (waiting.events.length === 0) this.#waiting.delete(receiver);
+        else this.#isBehind ||= !isFull(receiver);
       }
     } while (this.#waiting.size > 0);
     this.#isSpreading = false;
@@ -140,6 +158,21 @@ export class Hub {
       else receiver.close(code, reason);
     }
   }
+}
+
+const isFull = ({ backlog = 0 }: Receiver): boolean => backlog > BACKLOG_BYTES;
+
+/** Puts an event behind those that wait; a delta joins the one of its key. */
+function keep(waiting: { readonly events: OutEvent[]; chars: number }, event: OutEvent): void {
+  const last = waiting.events.at(-1);
+  if (event.durability === 'ephemeral' && event.key !== undefined && last?.key === event.key) {
+    waiting.events[waiting.events.length - 1] = joined(last, event);
+    waiting.chars += event.body.length - last.body.length;
+    return;
+  }
+  if (event.durability === 'ephemeral' && waiting.chars > CROWDED_CHARS) return;
+  waiting.events.push(event);
+  waiting.chars += event.body.length;
 }
 
 const outEvent = (broadcast: Broadcast, descriptor: EventDescriptor, payload: unknown): OutEvent => ({

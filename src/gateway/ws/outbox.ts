@@ -17,7 +17,8 @@ export interface OutEvent {
   readonly join?: (earlier: JsonObject, later: JsonObject) => JsonObject;
 }
 
-function joined(earlier: OutEvent, later: OutEvent): OutEvent {
+/** Two waiting events of one key as one. */
+export function joined(earlier: OutEvent, later: OutEvent): OutEvent {
   if (later.join === undefined) return later;
   const payload = later.join(earlier.payload as JsonObject, later.payload as JsonObject);
   return { ...later, payload, body: eventBody(later.event, payload) };
@@ -98,6 +99,11 @@ export class Outbox {
     this.#waiting?.taken(this.#socket.writableLength);
     if (now === 0) this.#waiting = undefined;
     this.#owner.unsent(now);
+  }
+
+  /** Bytes that were written and that the reader has not taken yet. */
+  get backlog(): number {
+    return this.#socket.writableLength;
   }
 
   /** Frames written with a `seq`. */
