@@ -32,8 +32,22 @@ const QUAD = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
 const GROUP = /^[0-9a-fA-F]{1,4}$/;
 const ZONE = /^[0-9A-Za-z_.~-]{1,64}$/;
 
+/** The last few: one connection is asked for its two addresses half a dozen times. */
+const known = new Map<string, IpAddress>();
+const KNOWN = 64;
+
 /** Total: canonical address, or undefined for anything that is not one in strict form. Surrounding space is not an address. */
 export function parseIp(text: string): IpAddress | undefined {
+  const before = known.get(text);
+  if (before !== undefined) return before;
+  const address = parse(text);
+  if (address === undefined) return undefined;
+  if (known.size >= KNOWN) known.clear();
+  known.set(text, address);
+  return address;
+}
+
+function parse(text: string): IpAddress | undefined {
   if (text.length < 2 || text.length > MAX_TEXT) return undefined;
   if (!text.includes(':')) {
     const quad = parseQuad(text);

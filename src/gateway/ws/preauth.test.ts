@@ -37,19 +37,35 @@ test('WS-4 many that connect at once from one address all get through', async ()
   expect(made.size).toBe(0);
 });
 
-test('WS-4 in all there is a limit at once, and a flood pushes out itself', async () => {
-  const { pool: made, dropped, add } = pool();
+test('WS-4 in all there is a limit after the grace, and a flood pushes out itself', async () => {
+  const { clock, pool: made, dropped, add } = pool();
   const owner = add('owner', 'owner');
-  for (let i = 0; i < LIMITS.preauthTotal + 50; i++) add('flood', `f${i}`);
+  for (let i = 0; i < LIMITS.preauthTotal + 48; i++) add(`flood-${i % 30}`, `f${i}`);
+  await clock.advance(PREAUTH_GRACE_MS);
   expect(made.size).toBe(LIMITS.preauthTotal);
-  expect(dropped).toEqual(Array.from({ length: 51 }, (_, i) => `f${i}`));
+  expect(dropped).toHaveLength(49);
+  expect(dropped).not.toContain('owner');
   made.remove(owner);
   made.remove(owner);
   expect(made.size).toBe(LIMITS.preauthTotal - 1);
 });
 
-test('WS-4 of addresses with equally many the oldest socket goes', () => {
-  const { dropped, add } = pool();
-  for (let i = 0; i < LIMITS.preauthTotal + 3; i++) add(`a${i % 16}`, `s${i}`);
+test('WS-4 a crowd has a limit at once: the oldest of the address with most, of equals the oldest', () => {
+  const { pool: made, dropped, add } = pool();
+  for (let i = 0; i < LIMITS.preauthCrowd + 3; i++) add(`a${i % 16}`, `s${i}`);
+  expect(made.size).toBe(LIMITS.preauthCrowd);
   expect(dropped).toEqual(['s0', 's1', 's2']);
+});
+
+test('WS-4 as long as somebody of an address gets in, nobody of it is silent for too long', async () => {
+  const { clock, pool: made, dropped, add } = pool();
+  const crowd = Array.from({ length: 300 }, (_, i) => add('tunnel', `c${i}`));
+  for (let i = 0; i < 20; i++) {
+    await clock.advance(PREAUTH_GRACE_MS / 3);
+    made.remove(crowd[i] as Unadmitted);
+    made.letIn('tunnel');
+  }
+  expect(dropped).toEqual([]);
+  await clock.advance(PREAUTH_GRACE_MS * 2);
+  expect(made.size).toBe(LIMITS.preauthPerAddress);
 });
