@@ -68,9 +68,7 @@ export function transcriptReader(db: Pick<Database, 'prepare'>) {
     runText(runId: string): string {
       let left = RUN_TEXT_BYTES;
       const rows = all('SELECT session_id, seq, octet_length(message) AS bytes FROM transcript WHERE run_id = ? ORDER BY seq', runId);
-      // What was asked stands first, and is no part of the answer.
       return rows
-        .slice(1)
         .map((row) => {
           const bytes = num(row['bytes']);
           const { message } = read(text(row['session_id']), num(row['seq']), bytes, left);
