@@ -67,7 +67,9 @@ export async function testAgent(options: TestAgentOptions = {}): Promise<TestAge
   const dir = options.dir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'oca-'));
   const workspace = path.join(dir, 'workspace');
   const clock = options.clock ?? systemClock;
-  const opened = await openDatabase(path.join(dir, 'db.sqlite'), { schemas: [EVENT_LOG_STEP, AGENT_SCHEMA, SESSION_LIST_STEP, UNNAMED_SESSIONS_STEP] });
+  const opened = await openDatabase(path.join(dir, 'db.sqlite'), {
+    schemas: [EVENT_LOG_STEP, AGENT_SCHEMA, SESSION_LIST_STEP, UNNAMED_SESSIONS_STEP],
+  });
   if (!opened.ok) throw opened.error;
   const db = opened.value;
   const events = eventLog(db);

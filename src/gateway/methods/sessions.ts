@@ -1,7 +1,6 @@
-import type { Agent } from '../../agent/api.ts';
+import type { Agent, SessionPage } from '../../agent/api.ts';
 import { agentOfSessionKey } from '../../agent/session-key.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { turn } from '../../lib/turn.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
 import { isRefusal, refuse } from '../../protocol/errors.ts';
 import type * as wire from '../../protocol/methods/sessions.ts';
@@ -23,19 +22,17 @@ export function sessionHandlers(agent: Agent, clock: Clock, reads: ReadLane) {
     'sessions.list': (params: ParamsOf<typeof wire.sessionsList>, call) => {
       const limit = Math.min(params.limit ?? SESSIONS_LIMIT, MAX_SESSIONS);
       const query = {
-        limit,
-        offset: params.offset ?? 0,
         ...(params.agentId !== undefined && { agentId: params.agentId }),
         ...(params.activeMinutes !== undefined && { activeMinutes: params.activeMinutes }),
         ...(params.search !== undefined && { search: params.search }),
         ...(params.label !== undefined && { label: params.label }),
       };
+      // No session begins another one here: all of them would be the wrong answer to who was begun by one.
+      const read = (rows: number, offset: number): SessionPage =>
+        params.spawnedBy === undefined ? agent.sessions({ ...query, limit: rows, offset }) : { total: 0, sessions: [] };
       return reads.run(call.principal.id, async () => {
-        // No session begins another one here: all of them would be the wrong answer to who was begun by one.
-        const page = params.spawnedBy === undefined ? agent.sessions(query) : { total: 0, sessions: [] };
-        await turn();
         const text = await sessionsListResult(call.protocol, {
-          page,
+          read,
           limit,
           offset: params.offset ?? 0,
           defaults: modelDefaults(agent),

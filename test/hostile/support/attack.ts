@@ -15,7 +15,13 @@ export interface Figures {
   /** Peak resident memory of the gateway's process since the attack began, MiB. */
   readonly peakMiB: number;
   /** How long `health` took for another client in a process of its own, ms; on the clock of the wall. */
-  readonly neighbour: { readonly p50: number; readonly p99: number; readonly worst: number; readonly asked: number; readonly failed: number };
+  readonly neighbour: {
+    readonly p50: number;
+    readonly p99: number;
+    readonly worst: number;
+    readonly asked: number;
+    readonly failed: number;
+  };
 }
 
 export interface WatchedGateway extends TestGateway {
@@ -69,7 +75,8 @@ export async function startWatchedGateway(options: TestGatewayOptions = {}): Pro
     if (gateway.child.exitCode !== null || gateway.child.signalCode !== null) throw new Error(`the gateway has died:\n${gateway.output()}`);
     const { took, failed, closed } = JSON.parse(said.slice(said.indexOf('{'))) as { took: number[]; failed: number; closed: boolean };
     if (closed) throw new Error('the neighbour was thrown out');
-    const at = (sorted: readonly number[], part: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+    const at = (sorted: readonly number[], part: number): number =>
+      sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
     // One more write of the probe, so that its record covers the whole attack.
     const before = readFileSync(record, 'utf8');
     await until(() => readFileSync(record, 'utf8') !== before);
