@@ -68,7 +68,6 @@ import type { Outcome } from './outcome.ts';
 import { Presence } from './presence.ts';
 import { PresenceLine } from './presence-line.ts';
 import { productRoot } from './product-root.ts';
-import { ReadLane } from './read-lane.ts';
 import { Readiness } from './readiness.ts';
 import { renew } from './renew.ts';
 import { importEarlierDevices, selfCheck, selfPresence, userName } from './self.ts';
@@ -248,10 +247,9 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
       version,
       startedAtMs,
     };
-    const reads = new ReadLane();
     const handlers = {
-      ...chatHandlers(agent, clock, reads),
-      ...sessionHandlers(agent, clock, reads),
+      ...chatHandlers(agent, clock),
+      ...sessionHandlers(agent, clock),
       ...agentHandlers(agent),
       ...deviceHandlers({ approvals, devices, audit, connected: () => hub.devices() }),
       ...systemHandlers({

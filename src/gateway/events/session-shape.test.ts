@@ -56,7 +56,7 @@ describe('EV-131 sessions', () => {
     const row = sessionRow(3, session, { defaults, now: 100 });
     expect(keys(row)).toEqual(expect.arrayContaining(keys(want)));
     const list = JSON.parse(
-      await sessionsListResult(3, { page: { total: 1, sessions: [session] }, limit: 100, offset: 0, defaults, now: 100 }),
+      await sessionsListResult(3, { read: () => ({ total: 1, sessions: [session] }), limit: 100, offset: 0, defaults, now: 100 }),
     ) as JsonObject;
     expect(keys(list)).toEqual(keys(recorded('v3-methods-1', 'sessions.list')));
   });
@@ -71,7 +71,14 @@ describe('EV-131 sessions', () => {
 
   test('EV-131 a list of protocol 4 pages', async () => {
     const want = recorded('v9-methods-1', 'sessions.list-rich');
-    const input = { limit: 3, offset: 0, defaults, now: 100, page: { total: 15, sessions: [session, session, session] } };
+    const input = {
+      limit: 3,
+      offset: 0,
+      defaults,
+      now: 100,
+      read: (limit: number, offset: number) => ({ total: 15, sessions: many.slice(offset, offset + limit) }),
+    };
+    const many = Array.from({ length: 15 }, (_, n) => ({ ...session, key: `agent:main:s${n}` }));
     const got = JSON.parse(await sessionsListResult(4, input)) as JsonObject;
     expect(keys(got)).toEqual(keys(want));
     expect(got).toMatchObject({ count: 3, totalCount: 15, limitApplied: 3, nextOffset: 3, hasMore: true });

@@ -166,28 +166,40 @@ export function unknownSessionInfo(key: string, agentId: string, defaults: Sessi
 export const SESSIONS_LIMIT = 100;
 
 export interface SessionListInput extends SessionRowOptions {
-  readonly page: SessionPage;
+  /** A part of the list. */
+  readonly read: (limit: number, offset: number) => SessionPage;
   readonly limit: number;
   readonly offset: number;
 }
 
-/** Rows that are shaped between two turns of the event loop. */
-const ROWS_PER_TURN = 50;
+/** Rows that are read and shaped between two turns of the event loop. */
+const ROWS_PER_TURN = 100;
 
 /** The JSON text of the result of `sessions.list`. */
-export async function sessionsListResult(protocol: Protocol, { page, limit, offset, ...options }: SessionListInput): Promise<string> {
+export async function sessionsListResult(protocol: Protocol, { read, limit, offset, ...options }: SessionListInput): Promise<string> {
   const rows: string[] = [];
-  for (const [index, session] of page.sessions.entries()) {
-    if (index > 0 && index % ROWS_PER_TURN === 0) await turn();
-    rows.push(JSON.stringify(sessionRow(protocol, session, options)));
+  // One that is used meanwhile goes to the front, and others come again in its place.
+  const seen = new Set<string>();
+  let total = 0;
+  for (let from = 0; from < limit; from += ROWS_PER_TURN) {
+    if (from > 0) await turn();
+    const asked = Math.min(ROWS_PER_TURN, limit - from);
+    const page = read(asked, offset + from);
+    if (from === 0) total = page.total;
+    for (const session of page.sessions) {
+      if (seen.has(session.key)) continue;
+      seen.add(session.key);
+      rows.push(JSON.stringify(sessionRow(protocol, session, options)));
+    }
+    if (page.sessions.length < asked) break;
   }
   const sessions = `[${rows.join(',')}]`;
   const defaults = defaultsBlock(protocol, options.defaults);
   const base = { ts: options.now, path: '(multiple)', count: rows.length };
   if (protocol === 3) return objectText({ ...base, defaults }, { sessions }, {});
   const next = offset + rows.length;
-  const hasMore = next < page.total;
-  const pages = { totalCount: page.total, limitApplied: limit, nextOffset: hasMore ? next : null, hasMore };
+  const hasMore = next < total;
+  const pages = { totalCount: total, limitApplied: limit, nextOffset: hasMore ? next : null, hasMore };
   return objectText({ ...base, ...pages, owners: [], defaults }, { sessions }, {});
 }
 

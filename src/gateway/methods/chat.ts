@@ -21,7 +21,6 @@ import { type Call, type Handler, Prebuilt } from '../call.ts';
 import { historyResult, startupResult } from '../events/history-shape.ts';
 import { chatMetadataResult } from '../events/model-shape.ts';
 import { runErrorText } from '../events/run-error-text.ts';
-import type { ReadLane } from '../read-lane.ts';
 import { WaitingCalls } from '../waiting-calls.ts';
 import { modelDefaults } from './model-defaults.ts';
 import { sessionOf } from './session-of.ts';
@@ -34,16 +33,14 @@ const thinkingLevel = (text: string | undefined): ThinkingLevel | undefined =>
 /** Decoded attachments may be this large, each. */
 const ATTACHMENT_BYTES = 5_000_000;
 
-export function chatHandlers(agent: Agent, clock: Clock, reads: ReadLane) {
+export function chatHandlers(agent: Agent, clock: Clock) {
   const waiting = new WaitingCalls();
-  const history = (call: Call, params: HistoryParams, shape: (history: string) => string = (text) => text): unknown => {
+  const history = async (call: Call, params: HistoryParams, shape: (history: string) => string = (text) => text): Promise<unknown> => {
     const key = sessionOf(agent, params.sessionKey, params.agentId);
     if (isRefusal(key)) return key;
-    return reads.run(call.principal.id, async () => {
-      const read = (query: TranscriptQuery): TranscriptPage => agent.transcript(key, { ...query, wholeUpTo: LIMITS.historyMessageBytes });
-      const facts = () => ({ session: agent.session(key), defaults: modelDefaults(agent), now: clock.now() });
-      return new Prebuilt(shape(await historyResult(call.protocol, params, read, facts)));
-    });
+    const read = (query: TranscriptQuery): TranscriptPage => agent.transcript(key, { ...query, wholeUpTo: LIMITS.historyMessageBytes });
+    const facts = () => ({ session: agent.session(key), defaults: modelDefaults(agent), now: clock.now() });
+    return new Prebuilt(shape(await historyResult(call.protocol, params, read, facts)));
   };
   const metadata = (): JsonObject => chatMetadataResult(agent.models(), agent.defaultModel(), CHAT_COMMANDS);
   return {

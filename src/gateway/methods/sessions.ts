@@ -1,14 +1,12 @@
-import type { Agent } from '../../agent/api.ts';
+import type { Agent, SessionPage } from '../../agent/api.ts';
 import { agentOfSessionKey } from '../../agent/session-key.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { turn } from '../../lib/turn.ts';
 import type { ParamsOf } from '../../protocol/define.ts';
 import { isRefusal, refuse } from '../../protocol/errors.ts';
 import type * as wire from '../../protocol/methods/sessions.ts';
 import { type Handler, Prebuilt } from '../call.ts';
 import { objectText } from '../events/object-text.ts';
 import { SESSIONS_LIMIT, sessionPatchResult, sessionResetResult, sessionsListResult } from '../events/session-shape.ts';
-import type { ReadLane } from '../read-lane.ts';
 import { modelDefaults } from './model-defaults.ts';
 import { sessionOf } from './session-of.ts';
 import { sessionPreviews } from './session-previews.ts';
@@ -21,33 +19,29 @@ const MAX_FOLLOWED = 256;
 const notHeld = (runId: string) =>
   refuse('INVALID_REQUEST', `no message is set aside under ${runId.slice(0, 128)}`, { details: { code: 'NOT_HELD' } });
 
-export function sessionHandlers(agent: Agent, clock: Clock, reads: ReadLane) {
+export function sessionHandlers(agent: Agent, clock: Clock) {
   return {
-    'sessions.list': (params: ParamsOf<typeof wire.sessionsList>, call) => {
+    'sessions.list': async (params: ParamsOf<typeof wire.sessionsList>, call) => {
       const limit = Math.min(params.limit ?? SESSIONS_LIMIT, MAX_SESSIONS);
       const query = {
-        limit,
-        offset: params.offset ?? 0,
         ...(params.agentId !== undefined && { agentId: params.agentId }),
         ...(params.activeMinutes !== undefined && { activeMinutes: params.activeMinutes }),
         ...(params.search !== undefined && { search: params.search }),
         ...(params.label !== undefined && { label: params.label }),
       };
-      return reads.run(call.principal.id, async () => {
-        // No session begins another one here: all of them would be the wrong answer to who was begun by one.
-        const page = params.spawnedBy === undefined ? agent.sessions(query) : { total: 0, sessions: [] };
-        await turn();
-        const text = await sessionsListResult(call.protocol, {
-          page,
-          limit,
-          offset: params.offset ?? 0,
-          defaults: modelDefaults(agent),
-          now: clock.now(),
-          includeDerivedTitles: params.includeDerivedTitles ?? false,
-          includeLastMessage: params.includeLastMessage ?? false,
-        });
-        return new Prebuilt(text);
+      // No session begins another one here: all of them would be the wrong answer to who was begun by one.
+      const read = (rows: number, offset: number): SessionPage =>
+        params.spawnedBy === undefined ? agent.sessions({ ...query, limit: rows, offset }) : { total: 0, sessions: [] };
+      const text = await sessionsListResult(call.protocol, {
+        read,
+        limit,
+        offset: params.offset ?? 0,
+        defaults: modelDefaults(agent),
+        now: clock.now(),
+        includeDerivedTitles: params.includeDerivedTitles ?? false,
+        includeLastMessage: params.includeLastMessage ?? false,
       });
+      return new Prebuilt(text);
     },
     'sessions.resolve': (params: ParamsOf<typeof wire.sessionsResolve>, call) => {
       const given = [params.key, params.sessionId, params.label].filter((value) => value !== undefined && value !== '');
@@ -66,11 +60,10 @@ export function sessionHandlers(agent: Agent, clock: Clock, reads: ReadLane) {
       if (key === undefined) return refuse('INVALID_REQUEST', `No session found: ${given[0]}`);
       return call.protocol === 3 ? { ok: true, key } : { ok: true, key, agentId: agentOfSessionKey(key) };
     },
-    'sessions.preview': (params: ParamsOf<typeof wire.sessionsPreview>, call) =>
-      reads.run(call.principal.id, async () => {
-        const previews = await sessionPreviews(agent, call.protocol, params.keys, params.limit ?? 12, params.maxChars ?? 240);
-        return new Prebuilt(objectText({ ts: clock.now() }, { previews: `[${previews.join(',')}]` }, {}));
-      }),
+    'sessions.preview': async (params: ParamsOf<typeof wire.sessionsPreview>, call) => {
+      const previews = await sessionPreviews(agent, call.protocol, params.keys, params.limit ?? 12, params.maxChars ?? 240);
+      return new Prebuilt(objectText({ ts: clock.now() }, { previews: `[${previews.join(',')}]` }, {}));
+    },
     'sessions.reset': async (params: ParamsOf<typeof wire.sessionsReset>, call) => {
       const key = sessionOf(agent, params.key, params.agentId);
       if (isRefusal(key)) return key;

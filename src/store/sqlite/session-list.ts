@@ -41,7 +41,9 @@ export const SESSION_LIST_STEP = `
 `;
 
 /** Sessions that one search looks at, in each of its two ways. */
-export const SEARCHED = 2_000;
+export const SEARCHED = 1_000;
+/** Of those that the index finds where it finds more than that. */
+const COMMON = 250;
 /** Trigrams of a search text that the index is asked for: each is a list to walk, and a few of them leave little to look at. */
 const MAX_TRIGRAMS = 8;
 
@@ -62,6 +64,9 @@ export function sessionList(db: Pick<Database, 'prepare'>, sessionOf: (row: Row)
   const all = <T = Row>(sql: string, ...args: (string | number)[]): T[] => db.prepare(sql).all(...args) as T[];
   const count = (sql: string, ...args: (string | number)[]): number => Number(all(sql, ...args)[0]?.['n'] ?? 0);
 
+  /** The last search: a long answer is read in several pages. */
+  let last: { readonly query: string; readonly keys: readonly string[] } | undefined;
+
   return (query: ListQuery): { readonly total: number; readonly sessions: readonly SessionRecord[] } => {
     const { limit, offset, agentId, label, search, activeSince } = query;
     const where: string[] = [];
@@ -76,8 +81,11 @@ export function sessionList(db: Pick<Database, 'prepare'>, sessionOf: (row: Row)
     const clause = where.length > 0 ? `WHERE ${where.join(' AND ')}` : '';
 
     if (search !== undefined && search !== '') {
-      const keys = found(search, clause, args);
-      return { total: keys.length, sessions: keys.slice(offset, offset + limit).flatMap((key) => byKey(key)) };
+      const keys = foundOnce(search, clause, args);
+      const here = JSON.stringify(keys.slice(offset, offset + limit));
+      // In the order of the list: an outer loop over it.
+      const rows = all('SELECT s.* FROM json_each(?) AS j CROSS JOIN sessions AS s ON s.key = j.value ORDER BY j.id', here);
+      return { total: keys.length, sessions: rows.map(sessionOf) };
     }
     const total =
       label !== undefined || activeSince !== undefined
@@ -94,8 +102,12 @@ export function sessionList(db: Pick<Database, 'prepare'>, sessionOf: (row: Row)
     return { total, sessions: rows.map(sessionOf) };
   };
 
-  function byKey(key: string): SessionRecord[] {
-    return all('SELECT * FROM sessions WHERE key = ?', key).map(sessionOf);
+  function foundOnce(search: string, clause: string, args: readonly (string | number)[]): readonly string[] {
+    // Every write of ours counts; there is no other writer.
+    const changes = count('SELECT total_changes() AS n');
+    const query = JSON.stringify([changes, search, clause, args]);
+    if (last?.query !== query) last = { query, keys: found(search, clause, args) };
+    return last.keys;
   }
 
   /** Keys of the sessions that hold `search` in key, label or title, the latest first. */
@@ -112,10 +124,11 @@ export function sessionList(db: Pick<Database, 'prepare'>, sessionOf: (row: Row)
     let isCommon = true;
     if (wanted.length > 0) {
       const match = wanted.map((three) => `"${three.replaceAll('"', '""')}"`).join(' AND ');
-      const newest = `SELECT rowid FROM session_text WHERE session_text MATCH ? ORDER BY rowid DESC LIMIT ${SEARCHED}`;
-      isCommon = count(`SELECT count(*) AS n FROM (${newest})`, match) === SEARCHED;
+      const newest = (many: number): string =>
+        `SELECT rowid FROM session_text WHERE session_text MATCH ? ORDER BY rowid DESC LIMIT ${many}`;
+      isCommon = count(`SELECT count(*) AS n FROM (${newest(SEARCHED)})`, match) === SEARCHED;
       take(
-        `SELECT key, updated_at FROM (SELECT s.* FROM (${newest}) AS f CROSS JOIN session_text_ids AS i ON i.id = f.rowid
+        `SELECT key, updated_at FROM (SELECT s.* FROM (${newest(isCommon ? COMMON : SEARCHED)}) AS f CROSS JOIN session_text_ids AS i ON i.id = f.rowid
            CROSS JOIN sessions AS s ON s.key = i.key) ${clause === '' ? 'WHERE' : `${clause} AND`} ${holds}`,
         match,
         ...args,
