@@ -29,6 +29,7 @@ import { peerUidReader } from '../net/peer-uid.ts';
 import { CLOSE } from '../protocol/close.ts';
 import type { SessionDefaults } from '../protocol/connect.ts';
 import { EVENTS } from '../protocol/events.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import { indexMethods, SOCKET_METHODS, WIRE_METHODS } from '../protocol/registry.ts';
 import { attachmentFiles } from '../store/attachments.ts';
 import { loadGatewayIdentity } from '../store/gateway-identity.ts';
@@ -329,7 +330,11 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
       [...wireIndex.keys()],
       EVENTS.map(({ name }) => name),
     );
-    const preauth = new PreauthPool(clock);
+    const preauth = new PreauthPool(clock, {
+      perAddress: LIMITS.preauthPerAddress,
+      total: LIMITS.preauthTotal,
+      crowd: LIMITS.preauthCrowd,
+    });
     const ws = new WsServer({
       clock,
       log: log.part('ws'),

@@ -14,7 +14,7 @@ export const LIMITS = {
   pingIntervalMs: 20_000,
   /** Pings in a row that went unanswered before the link counts as dead. */
   missedPings: 2,
-  /** Sockets that have been silent since they came, beyond a grace: per address, and in all. The oldest goes. */
+  /** WebSockets that have been silent since they came, beyond a grace: per address, and in all. The oldest goes. */
   preauthPerAddress: 32,
   preauthTotal: 512,
   /** Silent ones in all, grace or none. */

@@ -11,8 +11,9 @@ export const HTTP_LIMITS = {
   /** How often Node looks for requests past their deadline. */
   sweepMs: 1_000,
   connections: 16_384,
-  /** Connections that have not sent one whole request head yet; beyond it the oldest goes. */
-  silent: 8_192,
+  /** Connections that have not sent one whole request head yet, beyond a grace of three seconds; and grace or none. The oldest goes. */
+  silent: 1_024,
+  silentCrowd: 8_192,
   /** A refused body is read on for this long and this far, so that the answer reaches a client that is still sending. */
   lingerMs: 1_000,
   lingerBytes: 256 * 1024,

@@ -2,8 +2,10 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { authorize } from '../../auth/authorize.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { factsOf, type ListenerFacts, peerOwner } from '../facts.ts';
+import { PreauthPool, type Unadmitted } from '../ws/preauth.ts';
 import { tooLarge } from './body.ts';
 import { Exchange } from './exchange.ts';
 import { type Fault, INTERNAL, refusedFault, tooManyFault, wireFault } from './fault.ts';
@@ -116,7 +118,7 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
     server.on('upgrade', (request, socket, head) => ports.onUpgrade(request, socket, head, listener));
     server.on('connect', (_request, socket) => endRaw(socket, 405, 'Method Not Allowed'));
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => onClientError(error, socket));
-    watchConnections(server, limits, (socket) => void peerOwner(socket, ports.peers));
+    watchConnections(server, ports.clock, limits, (socket) => void peerOwner(socket, ports.peers));
     return server;
   };
 }
@@ -125,24 +127,31 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
  * Begins the look at who is calling while the request is still on its way, and lets silent connections live only as long as there is room: beyond the
  * limit the oldest one that has not sent a request head yet goes.
  */
-function watchConnections(server: Server, limits: HttpLimits, onConnection: (socket: Socket) => void): void {
-  const silent = new Set<Duplex>();
+function watchConnections(server: Server, clock: Clock, limits: HttpLimits, onConnection: (socket: Socket) => void): void {
+  const pool = new PreauthPool(clock, { perAddress: limits.silent, total: limits.silent, crowd: limits.silentCrowd });
+  const silent = new WeakMap<Duplex, Unadmitted>();
+  const spoken = (socket: Duplex): string | undefined => {
+    const entry = silent.get(socket);
+    if (entry === undefined) return undefined;
+    silent.delete(socket);
+    pool.remove(entry);
+    return entry.address;
+  };
   // One for all: what is made for a connection here would stay with a WebSocket for days.
   function forget(this: Socket): void {
-    silent.delete(this);
+    spoken(this);
   }
   server.on('connection', (socket: Socket) => {
     onConnection(socket);
-    silent.add(socket);
+    const entry: Unadmitted = { address: socket.remoteAddress ?? '', drop: () => socket.destroy() };
+    silent.set(socket, entry);
+    pool.add(entry);
     socket.on('close', forget);
-    if (silent.size <= limits.silent) return;
-    const [oldest] = silent;
-    if (oldest) {
-      silent.delete(oldest);
-      oldest.destroy();
-    }
   });
-  const spoke = (request: IncomingMessage): void => void silent.delete(request.socket);
+  const spoke = (request: IncomingMessage): void => {
+    const address = spoken(request.socket);
+    if (address !== undefined) pool.letIn(address);
+  };
   for (const event of ['request', 'upgrade', 'checkContinue', 'checkExpectation', 'connect'] as const) server.prependListener(event, spoke);
 }
 

@@ -366,19 +366,29 @@ function raiseLimit(ws: WebSocket, bytes: number): void {
   if (receiver !== undefined) receiver._maxPayload = bytes;
 }
 
-/** The last ping that was not answered yet. */
-const pings = new WeakMap<WebSocket, Buffer>();
+/** Pings of one turn of the event loop that are answered one by one. */
+const PINGS = 32;
+/** Of a turn of the event loop: how many came, and the last one that was not answered. */
+const pings = new WeakMap<WebSocket, { count: number; last: Buffer | undefined }>();
 
-/** Answers the last ping of a turn of the event loop, which is all the RFC asks for (5.5.3): ten thousand fit into one read. */
+/** Of a flood of pings only the last one is answered, which is all the RFC asks for (5.5.3): ten thousand fit into one read. */
 function answerPing(this: WebSocket, data: Buffer): void {
-  if (!pings.has(this)) {
+  let turn = pings.get(this);
+  if (turn === undefined) {
+    const made = { count: 0, last: undefined };
+    turn = made;
+    pings.set(this, made);
     setImmediate(() => {
-      const last = pings.get(this);
       pings.delete(this);
-      // Who does not read gets no more of them.
-      if (last !== undefined && this.readyState === this.OPEN && this.bufferedAmount < SLOW_BYTES) this.pong(last);
+      if (made.last !== undefined) pong(this, made.last);
     });
   }
+  if (++turn.count <= PINGS) pong(this, data);
   // A copy: the piece that it came in is freed.
-  pings.set(this, Buffer.from(data));
+  else turn.last = Buffer.from(data);
+}
+
+/** Who does not read gets no more of them. */
+function pong(ws: WebSocket, data: Buffer): void {
+  if (ws.readyState === ws.OPEN && ws.bufferedAmount < SLOW_BYTES) ws.pong(data);
 }

@@ -5,7 +5,7 @@ import { PREAUTH_GRACE_MS, PreauthPool, type Unadmitted } from './preauth.ts';
 
 function pool() {
   const clock = manualClock();
-  const made = new PreauthPool(clock);
+  const made = new PreauthPool(clock, { perAddress: LIMITS.preauthPerAddress, total: LIMITS.preauthTotal, crowd: LIMITS.preauthCrowd });
   const dropped: string[] = [];
   const add = (address: string, name: string): Unadmitted => {
     const socket = { address, drop: () => void dropped.push(name) };

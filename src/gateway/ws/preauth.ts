@@ -1,5 +1,4 @@
 import type { Clock } from '../../lib/clock.ts';
-import { LIMITS } from '../../protocol/limits.ts';
 
 /** A socket that has not said anything yet. */
 export interface Unadmitted {
@@ -13,6 +12,15 @@ export interface Unadmitted {
  * gets in: a thousand clients behind one tunnel that connect at once are no flood, a thousand silent sockets are.
  */
 export const PREAUTH_GRACE_MS = 3_000;
+
+export interface PreauthLimits {
+  /** Silent beyond the grace, of one address. */
+  readonly perAddress: number;
+  /** Silent beyond the grace, in all. */
+  readonly total: number;
+  /** Silent in all, grace or none. */
+  readonly crowd: number;
+}
 
 /** The silent ones of one address. */
 interface Peers {
@@ -28,12 +36,14 @@ interface Peers {
  */
 export class PreauthPool {
   readonly #clock: Clock;
+  readonly #limits: PreauthLimits;
   readonly #byAddress = new Map<string, Peers>();
   #size = 0;
   #isTrimming = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, limits: PreauthLimits) {
     this.#clock = clock;
+    this.#limits = limits;
   }
 
   get size(): number {
@@ -48,8 +58,8 @@ export class PreauthPool {
     }
     peers.waiting.set(socket, this.#clock.monotonic());
     this.#size++;
-    if (this.#size > LIMITS.preauthCrowd) this.#dropOldest(this.#largest());
-    if (peers.waiting.size > LIMITS.preauthPerAddress || this.#size > LIMITS.preauthTotal) this.#trimSoon();
+    if (this.#size > this.#limits.crowd) this.#dropOldest(this.#largest());
+    if (peers.waiting.size > this.#limits.perAddress || this.#size > this.#limits.total) this.#trimSoon();
   }
 
   /** It has spoken, or it is gone. */
@@ -74,16 +84,16 @@ export class PreauthPool {
       this.#isTrimming = false;
       let tooMany = false;
       for (const peers of [...this.#byAddress.values()]) {
-        this.#trim(peers, LIMITS.preauthPerAddress);
-        tooMany ||= peers.waiting.size > LIMITS.preauthPerAddress;
+        this.#trim(peers, this.#limits.perAddress);
+        tooMany ||= peers.waiting.size > this.#limits.perAddress;
       }
-      while (this.#size > LIMITS.preauthTotal) {
+      while (this.#size > this.#limits.total) {
         const peers = this.#largest();
         const size = this.#size;
         this.#trim(peers, peers.waiting.size - 1);
         if (this.#size === size) break;
       }
-      if (tooMany || this.#size > LIMITS.preauthTotal) this.#trimSoon();
+      if (tooMany || this.#size > this.#limits.total) this.#trimSoon();
     });
   }
 
