@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectWithinBounds } from './support/attack.ts';
+import { BOUNDS, expectWithinBounds } from './support/attack.ts';
 import { type Crowd, type Ended, startAgainstHostile } from './support/runs.ts';
 
 /** Model servers that do their worst, against the booted product: how late its loop is, what it holds, what its clients are sent. */
@@ -94,10 +94,13 @@ describe('a hostile model server', () => {
     }
   });
 
-  test.each(['junk', 'line', 'nameless', 'comments n=60000', 'delta n=1000001'])(
-    'AG-131 sixteen runs at once of 64 MiB each: %s',
-    async (what) => {
-      await under(what, 16);
-    },
-  );
+  test.each(['junk', 'line', 'nameless', 'comments n=60000'])('AG-131 sixteen runs at once of 64 MiB each: %s', async (what) => {
+    const figures = await gateway.under(`16 × ${what}`, async () => {
+      await Promise.all(Array.from({ length: 16 }, () => crowd.ask(`HOSTILE:${what}`)));
+    });
+    // Four times what a gateway runs at once by default: what it holds is the question here.
+    expect(figures.peakMiB).toBeLessThanOrEqual(BOUNDS.rssMiB);
+    expect(figures.neighbour.failed).toBe(0);
+    expect(figures.lag.worst).toBeLessThan(1_000);
+  });
 });

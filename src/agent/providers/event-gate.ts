@@ -118,6 +118,8 @@ export function eventGate(body: ReadableStream<Uint8Array>, meter: Meter): Reada
   );
 }
 
+const found = (at: number): number => (at === -1 ? Number.POSITIVE_INFINITY : at);
+
 /** Cuts bytes into events, and keeps the one that is not whole yet. */
 class EventLines {
   #buffer = Buffer.allocUnsafe(4_096);
@@ -126,6 +128,8 @@ class EventLines {
   #line = 0;
   #inComment = false;
   #afterCr = false;
+  #nextLf = -1;
+  #nextCr = -1;
 
   /** Reads on from `at` to `to`, or to the end of an event, whichever comes first. */
   take(
@@ -134,6 +138,10 @@ class EventLines {
     to: number,
   ): { readonly at: number; readonly lines: number; readonly bytes: Uint8Array | undefined } {
     let lines = 0;
+    if (from === 0) {
+      this.#nextLf = -1;
+      this.#nextCr = -1;
+    }
     for (let at = from; at < to; ) {
       const first = chunk[at] as number;
       if (this.#afterCr) {
@@ -144,8 +152,7 @@ class EventLines {
         }
       }
       if (this.#length === this.#line && first === COLON) this.#inComment = true;
-      let end = at;
-      while (end < to && chunk[end] !== LF && chunk[end] !== CR) end++;
+      const end = Math.min(to, this.#lineEnd(chunk, at));
       if (!this.#inComment) this.#add(chunk, at, end);
       at = end;
       if (end === to) break;
@@ -164,6 +171,13 @@ class EventLines {
       if (isBlank) return { at, lines, bytes: this.#out() };
     }
     return { at: to, lines, bytes: undefined };
+  }
+
+  /** Where the next line end of this chunk stands, looked up once for each. */
+  #lineEnd(chunk: Uint8Array, at: number): number {
+    if (this.#nextLf < at) this.#nextLf = found(chunk.indexOf(LF, at));
+    if (this.#nextCr < at) this.#nextCr = found(chunk.indexOf(CR, at));
+    return Math.min(this.#nextLf, this.#nextCr);
   }
 
   /** What was left without its end. */
