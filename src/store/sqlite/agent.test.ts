@@ -179,3 +179,51 @@ describe("the agent's store", () => {
     expect(JSON.stringify(plan)).not.toContain('TEMP B-TREE');
   });
 });
+
+test('HT-70 a session that nobody was given the name of goes with all it had when its time is over; one that was used since stays', async () => {
+  await using s = await opened();
+  const oneOff = (runId: string, key: string): NewRun => {
+    const run = newRun(runId, key);
+    return { ...run, request: { ...run.request, isOneOff: true } };
+  };
+  const rows = (): number =>
+    ['sessions', 'session_ids', 'transcript', 'runs', 'events', 'topics', 'run_journal', 'unnamed_sessions']
+      .map((table) => Number(Object.values(s.db.prepare(`SELECT count(*) FROM ${table}`).get() ?? {})[0]))
+      .reduce((sum, n) => sum + n, 0);
+  const end = (runId: string, at: number) =>
+    s.store.finish({ runId, status: 'ok', at, usage: USAGE, entries: [reply(`answer of ${runId}`)] });
+
+  for (let i = 0; i < 20; i++) {
+    await s.store.accept(oneOff(`r${i}`, `agent:main:openai:${i}`));
+    await end(`r${i}`, 100 + i);
+  }
+  // One is still being answered, one was used again, one is named by its user from the start.
+  await s.store.accept(oneOff('running', 'agent:main:openai:running'));
+  await s.store.accept(oneOff('used', 'agent:main:openai:used'));
+  await end('used', 50);
+  await s.store.accept(newRun('used-again', 'agent:main:openai:used'));
+  await end('used-again', 60);
+  await s.store.accept(newRun('named', 'agent:main:openai-user:me'));
+  await end('named', 50);
+
+  expect(await s.store.sweepUnnamed(99)).toEqual({ gone: [], more: false });
+  const gone: string[] = [];
+  for (let more = true; more; ) {
+    const step = await s.store.sweepUnnamed(110);
+    gone.push(...step.gone.map(({ key }) => key));
+    more = step.more;
+  }
+  expect(gone.sort()).toEqual(Array.from({ length: 11 }, (_, i) => `agent:main:openai:${i}`).sort());
+  expect(s.store.session('agent:main:openai:3')).toBeUndefined();
+  expect(s.store.run('r3')).toBeUndefined();
+  expect(s.store.session('agent:main:openai:15')).toBeDefined();
+  for (let more = true; more; ) more = (await s.store.sweepUnnamed(10_000)).more;
+  for (const key of ['running', 'used']) expect(s.store.session(`agent:main:openai:${key}`)).toBeDefined();
+  expect(s.store.session('agent:main:openai-user:me')).toBeDefined();
+  // What is left is what those three have: nothing of the twenty lies anywhere.
+  const left = rows();
+  await s.store.accept(oneOff('last', 'agent:main:openai:last'));
+  await end('last', 20_000);
+  for (let more = true; more; ) more = (await s.store.sweepUnnamed(30_000)).more;
+  expect(rows()).toBe(left);
+});
