@@ -173,7 +173,7 @@ export interface SessionListInput extends SessionRowOptions {
 }
 
 /** Rows that are read and shaped between two turns of the event loop. */
-const ROWS_PER_TURN = 100;
+const ROWS_PER_TURN = 50;
 
 /** The JSON text of the result of `sessions.list`. */
 export async function sessionsListResult(protocol: Protocol, { read, limit, offset, ...options }: SessionListInput): Promise<string> {
