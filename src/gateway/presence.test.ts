@@ -37,6 +37,16 @@ test('WS-25 who left is forgotten after a while, and the table is bounded', asyn
   expect(presence.list()).toHaveLength(LIMITS.presenceEntries + 1);
 });
 
+test('WS-25 the text goes as far as its bytes go, the newest first to stay', () => {
+  const presence = new Presence(manualClock(), entry('self'));
+  for (let i = 0; i < 150; i++) presence.set(`c${i}`, { ...entry(`c${i}`), text: 'x'.repeat(900) });
+  const hosts = JSON.parse(presence.json()).map(({ host }: PresenceEntry) => host);
+  expect(presence.json().length).toBeLessThan(LIMITS.presenceBytes + 2_000);
+  expect([hosts[0], hosts.at(-1)]).toEqual(['self', 'c149']);
+  expect(hosts.length).toBeGreaterThan(25);
+  expect(JSON.parse(presence.json(Number.POSITIVE_INFINITY))).toHaveLength(151);
+});
+
 test('WS-25 a few are told at once, a crowd a slice after the other, and all of them what came last', async () => {
   const clock = manualClock();
   const hub = new Hub();

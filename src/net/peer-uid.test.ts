@@ -124,7 +124,7 @@ describe('NET-24 the peer’s uid', { skip: !isLinux }, () => {
     expect(await read(socket)).toEqual({ kind: 'missing' });
   });
 
-  test('a hundred questions at once, each answered', async () => {
+  test('NET-45 a hundred questions at once, each answered', async () => {
     const { server, port } = await listening('127.0.0.1');
     const sockets: Socket[] = [];
     server.on('connection', (socket) => sockets.push(socket));
@@ -173,7 +173,7 @@ describe('NET-24 rows', { skip: !isLinux }, () => {
     expect(await answer(other.repeat(3000))).toEqual(missing);
   });
 
-  test('who hung up keeps nobody waiting', async () => {
+  test('NET-45 who hung up keeps nobody waiting', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'oc-proc-'));
     closers.push(() => rmSync(folder, { recursive: true, force: true }));
     writeFileSync(join(folder, 'tcp'), row('01', 1000, 77));

@@ -1,9 +1,12 @@
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { until } from '../../../test/support/until.ts';
 import { ingressOf } from '../../auth/ingress.ts';
+import { systemClock } from '../../lib/clock.ts';
 import { parseCidr } from '../../net/addresses.ts';
 import { originPolicy } from '../../net/origin-policy.ts';
 import { ROUTES } from '../../protocol/routes.ts';
+import { HeldBytes, heldPorts } from '../held-bytes.ts';
 import { RequestsUnderWay } from './requests-under-way.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
 import { get, startHttp, TOKEN } from './testing.ts';
@@ -422,6 +425,51 @@ describe('HT-12 time', () => {
     // Somebody who speaks is not silent, and is answered.
     expect((await fetch(`${gateway.url}/healthz`)).status).toBe(200);
     for (const socket of sockets) socket.end();
+  });
+});
+
+describe('HT-75 HT-76 what connections make us keep', () => {
+  const post = (length: number): string =>
+    `POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TOKEN}\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
+
+  test('HT-75 a body for which there is no room is 503, and asks to come again', async () => {
+    const clock = systemClock;
+    const held = { ...heldPorts(clock), incoming: new HeldBytes('incoming', 100_000, clock) };
+    await using gateway = await startHttp({ ports: { held, limits: { lingerMs: 20 } } });
+    const answer = await gateway.raw(`${post(1_000_000)}${'x'.repeat(200_000)}`);
+    expect(status(answer)).toBe(503);
+    expect(answer).toMatch(/retry-after: 5/i);
+    expect(answer).toContain('"code":"overloaded"');
+    expect(held.incoming.total).toBe(0);
+    const small = JSON.stringify({ messages: [{ role: 'user', content: 'hello' }] });
+    expect(status(await gateway.raw(post(small.length).replace('Host', 'Connection: close\r\nHost') + small))).toBe(200);
+  });
+
+  test('HT-76 an answer that nobody takes ends its connection', async () => {
+    await using gateway = await startHttp({ ports: { limits: { stalledMs: 200 } } });
+    const text = 'y'.repeat(40_000_000);
+    gateway.agent.script = (_request, run) => {
+      run.text = text;
+      run.ok();
+    };
+    const socket = connect(gateway.port, '127.0.0.1');
+    const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
+    socket.on('error', () => {});
+    socket.pause();
+    const body = JSON.stringify({ messages: [{ role: 'user', content: 'hello' }] });
+    socket.write(post(body.length) + body);
+    const open = (): Promise<number> => new Promise((resolve) => gateway.server.getConnections((_error, count) => resolve(count)));
+    await until(async () => (await open()) === 1);
+    await until(async () => (await open()) === 0);
+    socket.resume();
+    await closed;
+  });
+
+  test('HT-76 ten thousand pipelined requests are answered in order, and few of them wait at a time', async () => {
+    await using gateway = await startHttp();
+    const one = 'HEAD /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
+    const answer = await gateway.raw(`${one.repeat(9_999)}${one.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n')}`);
+    expect(answer.match(/HTTP\/1\.1 200/g)).toHaveLength(10_000);
   });
 });
 

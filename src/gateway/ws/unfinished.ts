@@ -17,7 +17,8 @@ interface Receiver {
   readonly errored: Error | null;
   readonly writableEnded: boolean;
 }
-/** `_state` between the head of a frame and its end. */
+/** Values of `_state`; a mask that was read lies in the piece in which it came. */
+const BETWEEN_FRAMES = 0;
 const IN_PAYLOAD = 4;
 
 /** An unfinished frame below this stays in the pieces in which it came. */
@@ -128,7 +129,7 @@ export class Unfinished implements Source {
     }
     this.#look();
     // Nothing but control frames, and nothing left over: a flood of pings leaves no garbage.
-    if (this.#bytes === 0 && !this.#isDelivering) release(piece);
+    if (this.#bytes === 0 && this.#receiver._state === BETWEEN_FRAMES && !this.#isDelivering) release(piece);
   }
 
   #look(): void {
@@ -141,21 +142,14 @@ export class Unfinished implements Source {
       return;
     }
     this.#pile ??= new Pile();
-    this.#bytes = this.#take(fragments, false) + this.#take(pieces, true) + (fragments.length + pieces.length) * PIECE_BYTES;
+    this.#bytes = this.#take(fragments) + this.#take(pieces) + (fragments.length + pieces.length) * PIECE_BYTES;
   }
 
-  /** Moves into the pile what is not there yet, which is the last ones. The library counts fragments: those stay as many as they are. */
-  #take(list: Buffer[], join: boolean): number {
+  /** Moves into the pile what is not there yet, which is the last ones. Gives the bytes of all. */
+  #take(list: Buffer[]): number {
     let own = list.length;
     while (own > 0 && !Pile.holds(list[own - 1] as Buffer)) own--;
-    for (const piece of list.splice(own)) {
-      if (join) this.#pile?.add(piece, list);
-      else {
-        const views: Buffer[] = [];
-        this.#pile?.add(piece, views);
-        list.push(views.length === 1 ? (views[0] as Buffer) : piece);
-      }
-    }
+    for (const piece of list.splice(own)) this.#pile?.add(piece, list);
     let bytes = 0;
     for (const { length } of list) bytes += length;
     return bytes;
