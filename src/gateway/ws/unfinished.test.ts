@@ -6,7 +6,7 @@ import { afterEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { frameOf } from '../../../test/support/raw.ts';
 import { until } from '../../../test/support/until.ts';
-import { Intake } from '../intake.ts';
+import { Pieces } from '../intake/pieces.ts';
 import { Unfinished } from './unfinished.ts';
 
 const closers: (() => void)[] = [];
@@ -24,7 +24,7 @@ async function reader() {
   let made: { ws: WebSocket; unfinished: Unfinished } | undefined;
   server.on('upgrade', (request, socket, head) =>
     sockets.handleUpgrade(request, socket, head, (ws) => {
-      const unfinished = new Unfinished(ws, socket, new Intake(), { held: (bytes) => held.push(bytes) });
+      const unfinished = new Unfinished(ws, socket, new Pieces(), { held: (bytes) => held.push(bytes) });
       ws.on('message', (data: Buffer) => {
         unfinished.delivered();
         messages.push(data);
