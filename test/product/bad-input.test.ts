@@ -503,7 +503,7 @@ describe('floods', () => {
     await sound(busy, 512);
   });
 
-  test.skip('WS-9 a reader that takes nothing of up to 64 MiB of events is closed as slow; who reads gets all', {
+  test('WS-9 a reader that takes nothing of up to 256 MiB of events is closed as slow; who reads gets all', {
     timeout: 180_000,
   }, async () => {
     await using provider = await startScriptedProvider();
@@ -528,7 +528,7 @@ describe('floods', () => {
     let peak = 0;
     let sent = 0;
     const isGone = async (): Promise<boolean> => (await ownerCall(busy.stateDir, 'status')).gateway.connections <= 3;
-    while (produced < 64 * MiB && !(await isGone())) {
+    while (produced < 256 * MiB && !(await isGone())) {
       for (let i = 0; i < 4; i++, sent++)
         await writer.call('chat.send', { sessionKey: `slow-${sent}`, message: 'x'.repeat(250_000), idempotencyKey: `slow-${sent}` });
       await until(() => ended === sent, 30_000);
@@ -544,7 +544,7 @@ describe('floods', () => {
     expect([1008, undefined]).toContain(slow.closeCode);
     expect(reader.closed).toBeUndefined();
     expect(holes, 'who reads misses nothing').toEqual([]);
-    if (linux) expect(peak - before).toBeLessThan(300);
+    if (linux) expect(peak - before).toBeLessThan(400);
     await sound(busy, 512);
   });
 
