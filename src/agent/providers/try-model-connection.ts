@@ -5,6 +5,9 @@ import type { AgentTimeouts, Fetch, TryModel } from '../ports.ts';
 import type { ConnectedModel } from './model-stream.ts';
 import { sdkModel } from './sdk-model.ts';
 
+/** A model this small may begin to repeat itself and never end: a quarter of its context is answer enough. Tokens. */
+const MAX_ANSWER = 512;
+
 export interface TryModelConnectionOptions {
   readonly view: ModelView;
   readonly tryModel: TryModel;
@@ -18,6 +21,7 @@ export function tryModelConnection({ view, tryModel, fetch, clock, timeouts }: T
   return {
     view,
     api: 'openai-completions',
+    maxTokens: MAX_ANSWER,
     // It is too small to use them, and they would fill its context.
     tools: false,
     async *stream(call, signal) {
