@@ -16,7 +16,7 @@ const SLICE_EVENTS = 32;
 const SLICE_BYTES = 8 * 1024;
 const SLICE_SCANNED = 64 * 1024;
 const SLICE_LINES = 1_000;
-const SLICE_CHUNKS = 32;
+const SLICE_CHUNKS = 256;
 
 const LF = 10;
 const CR = 13;
