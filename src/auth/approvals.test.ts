@@ -128,7 +128,7 @@ describe('paired devices are bounded', () => {
     for (let i = 0; i < 5; i++) {
       const full = refused(await door.knock(FACTS.local, ASK, testKey()));
       expect(full.error).toMatchObject({ details: { code: 'DEVICE_LIMIT' } });
-      expect(full.error.message).toMatch(/256.*1024.*openclaw devices remove/);
+      expect(full.error.message).toMatch(/2048.*4096.*openclaw devices remove/);
     }
     expect([door.devices.writes, door.devices.countDevices()]).toEqual([writes, perLetIn]);
     // Who is in, who comes from elsewhere, and who has no device are not concerned.

@@ -2,9 +2,9 @@ import type { DeviceReads, PairedDevice } from './ports.ts';
 
 export const DEVICE_LIMITS = {
   /** Paired devices that one kind of credential let in from one address (IPv6: /64), by themselves: nobody approved them one by one. */
-  perLetIn: 256,
+  perLetIn: 2_048,
   /** Paired devices in all. */
-  total: 1_024,
+  total: 4_096,
   /** A device that was let in less than this long ago (ms) is not forgotten to make room. */
   graceMs: 10 * 60_000,
   /** Removed devices that are remembered as such, so that coming back takes an approval; of more, those paired longest ago are forgotten. */

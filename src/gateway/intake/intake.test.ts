@@ -54,6 +54,23 @@ test('WS-52 a single frame comes before the next of many connections of one call
   expect(done.indexOf('same0') - before).toBeLessThanOrEqual(3);
 });
 
+test('WS-52 a hundred thousand pieces that come by themselves wait in order, at the same cost each', async () => {
+  let now = 0;
+  const turns = new Turns(() => now);
+  const seen: number[] = [];
+  const began = process.cpuUsage();
+  for (let i = 0; i < 100_000; i++) {
+    turns.once('a', () => {
+      now += 0.01;
+      seen.push(i);
+    });
+  }
+  while (seen.length < 100_000) await nextTurn();
+  expect(seen.every((n, i) => n === i)).toBe(true);
+  // A tenth of a second; the square of them would be minutes.
+  expect(process.cpuUsage(began).user / 1e6).toBeLessThan(10);
+});
+
 test('WS-52 what holds a lane holds that lane alone; what was read before the end is still worked on', async () => {
   const { done, lane, push } = workshop();
   let release = (): void => {};

@@ -31,6 +31,8 @@ interface Account {
 export class Turns {
   readonly #now: () => number;
   readonly #accounts = new Map<string, Account>();
+  /** What came by itself and waits, in order. */
+  readonly #tasks = new Map<string, Tasks>();
   /** Accounts with waiting work. */
   readonly #active = new Set<Account>();
   /** What the last one served had had: newcomers begin here, not at nothing. */
@@ -58,11 +60,13 @@ export class Turns {
   /** Work that comes by itself (an upgrade, a request): now if it may be done now, else when its turn comes. `task` must not throw. */
   once(account: string, task: () => void): void {
     if (this.mayGo()) return task();
-    const takeOne = (): boolean => {
-      task();
-      return false;
-    };
-    this.wait({ account, spent: 0, takeOne });
+    let tasks = this.#tasks.get(account);
+    if (tasks === undefined) {
+      tasks = new Tasks(account, () => this.#tasks.delete(account));
+      this.#tasks.set(account, tasks);
+    }
+    tasks.add(task);
+    this.wait(tasks);
   }
 
   /** `taker` has work; it is asked for it in turn until it has none. */
@@ -120,6 +124,37 @@ export class Turns {
 
   #forgetIdle(): void {
     for (const [key, account] of this.#accounts) if (account.waiting.size === 0) this.#accounts.delete(key);
+  }
+}
+
+/** Pieces of one account that came by themselves: in order of coming, and one taker however many they are. */
+class Tasks implements Taker {
+  readonly account: string;
+  spent = 0;
+  readonly #onEmpty: () => void;
+  #tasks: (() => void)[] = [];
+  #next = 0;
+
+  constructor(account: string, onEmpty: () => void) {
+    this.account = account;
+    this.#onEmpty = onEmpty;
+  }
+
+  add(task: () => void): void {
+    this.#tasks.push(task);
+  }
+
+  takeOne(): boolean {
+    const task = this.#tasks[this.#next++];
+    const hasMore = this.#next < this.#tasks.length;
+    if (!hasMore) this.#onEmpty();
+    else if (this.#next >= 1_024) {
+      // What is done is let go of, and not with each one.
+      this.#tasks = this.#tasks.slice(this.#next);
+      this.#next = 0;
+    }
+    task?.();
+    return hasMore;
   }
 }
 
