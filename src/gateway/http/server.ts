@@ -81,8 +81,10 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
 
   return (listener) => {
     const onRequest = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
+      // One that was ended for what it sent: the rest of the same piece still comes by.
+      if (request.socket.destroyed) return;
       const connection = httpConnection(request.socket, ports.held);
-      connection.add(response);
+      if (!connection.add(response)) return void request.socket.destroy();
       // A write to a connection that has just gone is no news: whoever waits for `close` hears of it.
       response.on('error', () => {});
       // A connection may send a thousand requests at once, and a hundred connections may do that.
@@ -140,12 +142,20 @@ function watchConnections(server: Server, clock: Clock, limits: HttpLimits, onCo
   // One for all: what is made for a connection here would stay with a WebSocket for days.
   function forget(this: Socket): void {
     spoken(this);
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+  // Between these two Node makes an error for each request that was pipelined and not answered, which nobody looks at. With their
+  // stacks, the end of a hundred connections that did so would take seconds.
+  const { stackTraceLimit } = Error;
+  function withoutStacks(this: Socket): void {
+    Error.stackTraceLimit = 0;
   }
   server.on('connection', (socket: Socket) => {
     onConnection(socket);
     const entry: Unadmitted = { address: socket.remoteAddress ?? '', drop: () => socket.destroy() };
     silent.set(socket, entry);
     pool.add(entry);
+    socket.prependListener('close', withoutStacks);
     socket.on('close', forget);
   });
   const spoke = (request: IncomingMessage): void => {
