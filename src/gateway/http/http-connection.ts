@@ -9,8 +9,6 @@ const REQUEST_BYTES = 4 * 1024;
 /** With so many requests unanswered nothing more is read from a connection, until few are left. */
 const MANY = 64;
 const FEW = 16;
-/** What one read brings may be many more at once: beyond this the connection is ended. No client sends so many before it has an answer. */
-const TOO_MANY = 512;
 
 /** With many waiting they are counted now and then: each count looks at all of them. */
 const isDue = (waiting: number): boolean => waiting < FEW || waiting % FEW === 0;
@@ -32,9 +30,8 @@ export class HttpConnection implements Holder, Source {
     this.heldKey = `http ${socket.remoteAddress ?? ''}`;
   }
 
-  /** One more request on this connection; false when it has sent too many. */
-  add(response: ServerResponse): boolean {
-    if (this.#answers.size >= TOO_MANY) return false;
+  /** One more request on this connection. */
+  add(response: ServerResponse): void {
     this.#answers.add(response);
     response.once('close', () => {
       this.#answers.delete(response);
@@ -43,7 +40,6 @@ export class HttpConnection implements Holder, Source {
     });
     if (this.#answers.size > 1 && isDue(this.#answers.size)) this.count();
     if (this.#answers.size === MANY) this.#socket.pause();
-    return true;
   }
 
   /** Looks at what is owed; to be called when something was written. */

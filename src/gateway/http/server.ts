@@ -81,10 +81,10 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
 
   return (listener) => {
     const onRequest = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
-      // One that was ended for what it sent: the rest of the same piece still comes by.
+      // One that was given up: the rest of the same piece still comes by.
       if (request.socket.destroyed) return;
       const connection = httpConnection(request.socket, ports.held);
-      if (!connection.add(response)) return void request.socket.destroy();
+      connection.add(response);
       // A write to a connection that has just gone is no news: whoever waits for `close` hears of it.
       response.on('error', () => {});
       // A connection may send a thousand requests at once, and a hundred connections may do that.
