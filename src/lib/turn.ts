@@ -2,7 +2,7 @@
 const host = globalThis as unknown as { setImmediate(task: () => void): unknown; performance: { now(): number } };
 
 /** What goes on in one turn of the event loop, ms: pieces are begun as long as this is not used up. */
-const TURN_MS = 4;
+const TURN_MS = 3;
 /** Pieces that may go on in one turn. */
 const MAX_PIECES = 64;
 

@@ -20,7 +20,7 @@ function answering(text: string, status = 200): { fetch: Fetch; seen: Seen[] } {
   return {
     seen,
     fetch: async (input, init) => {
-      seen.push({ url: String(input), headers: new Headers(init?.headers), body: JSON.parse(String(init?.body)) as Seen['body'] });
+      seen.push({ url: String(input), headers: new Headers(init?.headers), body: JSON.parse(await new Response(init?.body ?? '').text()) as Seen['body'] });
       return new Response(text, { status, headers: { 'content-type': 'text/event-stream' } });
     },
   };
@@ -40,7 +40,7 @@ async function ask(
     timeouts: () => ({ run: 5_000, firstPart: 5_000, idle: 5_000 }),
   });
   const tools = withTool ? [{ name: 'read', description: 'd', parameters: { type: 'object', properties: {} } }] : [];
-  const images = [{ mimeType: 'image/png', base64: 'AAAA' }];
+  const images = ['AAAA', 'BBBB'.repeat(1_000), 'image00x='].map((base64) => ({ mimeType: 'image/png', base64 }));
   const parts: ModelPart[] = [];
   for await (const part of model.stream(
     { system: 'be kind', messages: [{ role: 'user', text: 'hi', images }], tools },
@@ -86,14 +86,15 @@ describe('providers by key', () => {
     for (const name of ['OPENAI_API_KEY', 'OPENAI_BASE_URL', 'ANTHROPIC_API_KEY', 'ANTHROPIC_BASE_URL']) delete process.env[name];
   });
 
-  test('AG-64 anthropic-messages: key in its header, system apart, text, tool call, usage', async () => {
+  test('AG-64 AG-99 anthropic-messages: key in its header, system apart, text, tool call, usage', async () => {
     const { fetch, seen } = answering(ANTHROPIC);
     const parts = await ask({ api: 'anthropic-messages', baseUrl: 'https://api.anthropic.com/v1', apiKey: 'key-1' }, fetch, true);
     expect(seen[0]?.url).toBe('https://api.anthropic.com/v1/messages');
     expect(seen[0]?.headers.get('x-api-key')).toBe('key-1');
     expect(seen[0]?.headers.get('x-extra')).toBe('one');
     expect(JSON.stringify(seen[0]?.body['system'])).toContain('be kind');
-    expect(JSON.stringify(seen[0]?.body['messages'])).toContain('AAAA');
+    const { messages } = seen[0]?.body as { messages: { content: { source?: { data: string } }[] }[] };
+    expect(messages[0]?.content.flatMap(({ source }) => source?.data ?? [])).toEqual(['AAAA', 'BBBB'.repeat(1_000), 'image00x=']);
     expect(parts).toMatchObject([
       { type: 'text', delta: 'Hello ' },
       { type: 'text', delta: 'you' },

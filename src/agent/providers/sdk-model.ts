@@ -8,6 +8,7 @@ import { head } from '../text.ts';
 import type { Meter } from './event-gate.ts';
 import { ProviderRefused, ProviderSilent, ProviderTooMuch, providerFailure } from './failure.ts';
 import { guardedFetch } from './guarded-fetch.ts';
+import { ImageBody } from './image-body.ts';
 import { type ConnectedModel, type ModelCall, type ModelPart, NO_USAGE, type PromptMessage } from './model-stream.ts';
 
 // The SDK's own types, without a dependency on the package that declares them.
@@ -54,8 +55,9 @@ export function sdkModel(options: SdkModelOptions): ConnectedModel {
       let begun = false;
       try {
         const meter = { bytes: 0 };
-        const model = await load(provider, view.id, options.fetch, meter);
-        for await (const part of sdkParts(model, callOptions(call, view), signal, options, meter)) {
+        const images = new ImageBody();
+        const model = await load(provider, view.id, images.filling(options.fetch), meter);
+        for await (const part of sdkParts(model, callOptions(call, view, images), signal, options, meter)) {
           if (part.type === 'failed-with') {
             yield { type: 'failed', failure: providerFailure(part.error, context, begun) };
             return;
@@ -311,10 +313,10 @@ function usageOf(usage: SdkUsage): Usage {
 }
 const count = (value: number | undefined): number => (value !== undefined && Number.isFinite(value) && value > 0 ? Math.floor(value) : 0);
 
-function callOptions(call: ModelCall, view: ModelView): SdkOptions {
+function callOptions(call: ModelCall, view: ModelView, images: ImageBody): SdkOptions {
   const prompt: SdkMessage[] = [];
   if (call.system !== '') prompt.push({ role: 'system', content: call.system });
-  for (const message of call.messages) prompt.push(sdkMessage(message));
+  for (const message of call.messages) prompt.push(sdkMessage(message, images));
   const reasoning = !view.reasoning || call.thinking === undefined ? undefined : call.thinking === 'off' ? 'none' : call.thinking;
   return {
     prompt,
@@ -335,7 +337,7 @@ function callOptions(call: ModelCall, view: ModelView): SdkOptions {
 }
 type SdkSchema = Extract<NonNullable<SdkOptions['tools']>[number], { type: 'function' }>['inputSchema'];
 
-function sdkMessage(message: PromptMessage): SdkMessage {
+function sdkMessage(message: PromptMessage, images: ImageBody): SdkMessage {
   switch (message.role) {
     case 'user':
       return {
@@ -345,7 +347,7 @@ function sdkMessage(message: PromptMessage): SdkMessage {
           ...message.images.map(({ mimeType, base64 }) => ({
             type: 'file' as const,
             mediaType: mimeType,
-            data: { type: 'data' as const, data: base64 },
+            data: { type: 'data' as const, data: images.markFor(base64) },
           })),
         ],
       };

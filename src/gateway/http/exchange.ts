@@ -4,7 +4,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { err, type Result } from '../../lib/result.ts';
 import type { RequestFacts } from '../facts.ts';
 import { SMALL_JSON } from '../intake/large-json.ts';
-import type { Slots } from '../intake/slots.ts';
+import type { Intake } from '../intake/intake.ts';
 import { declaredTooLarge, GONE, parseBody, readBody, tooLarge } from './body.ts';
 import { EventStream } from './event-stream.ts';
 import { type Fault, faultBody, faultText } from './fault.ts';
@@ -17,7 +17,7 @@ export interface ExchangeOptions {
   readonly rest: string;
   readonly clock: Clock;
   readonly limits: HttpLimits;
-  readonly large: Slots;
+  readonly large: Intake['large'];
   readonly connection: HttpConnection;
   /** The client waits for `100 Continue` before it sends the body. */
   readonly expectsContinue: boolean;
@@ -88,7 +88,7 @@ export class Exchange {
     );
     if (!body.ok) return body;
     if (body.value.length > SMALL_JSON) {
-      this.#leave = await this.#options.large.take(this.principal?.id ?? '');
+      this.#leave = await this.#options.large(this.principal?.id ?? '', body.value.length);
       if (!this.isOpen) this.taken();
       else this.#response.once('close', () => this.taken());
     }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { HeldPorts, Holder, Way } from '../held-bytes.ts';
-import { SMALL_PIECE, type Source } from '../intake/pieces.ts';
+import { httpFeed } from './http-feed.ts';
 
 /** A request that waits for its turn on a connection, beside what it says: two objects of Node with all they hold. Bytes. */
 const REQUEST_BYTES = 4 * 1024;
@@ -14,7 +14,7 @@ const FEW = 16;
 const isDue = (waiting: number): boolean => waiting < FEW || waiting % FEW === 0;
 
 /** What one HTTP connection makes us keep: a body that is not complete, and answers that nobody takes. */
-export class HttpConnection implements Holder, Source {
+export class HttpConnection implements Holder {
   /** The peer's address, until a credential says more. */
   heldKey: string;
   readonly #socket: Socket;
@@ -36,10 +36,10 @@ export class HttpConnection implements Holder, Source {
     response.once('close', () => {
       this.#answers.delete(response);
       if (isDue(this.#answers.size)) this.count();
-      if (this.#answers.size === FEW) this.#socket.resume();
+      if (this.#answers.size === FEW) httpFeed(this.#socket)?.release();
     });
     if (this.#answers.size > 1 && isDue(this.#answers.size)) this.count();
-    if (this.#answers.size === MANY) this.#socket.pause();
+    if (this.#answers.size === MANY) httpFeed(this.#socket)?.hold();
   }
 
   /** Looks at what is owed; to be called when something was written. */
@@ -50,16 +50,8 @@ export class HttpConnection implements Holder, Source {
 
   /** The body that is being read has come this far; 0: none is. */
   body(bytes: number): void {
-    const piece = bytes - this.#body;
     this.#body = bytes;
     this.#held.incoming.note(this, bytes);
-    if (piece <= SMALL_PIECE || this.#held.pieces.hasTime() || this.#socket.destroyed) return;
-    this.#socket.pause();
-    this.#held.pieces.later(this);
-  }
-
-  goOn(): void {
-    this.#socket.resume();
   }
 
   heldNow(way: Way): number {

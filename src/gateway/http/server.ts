@@ -10,6 +10,7 @@ import { tooLarge } from './body.ts';
 import { Exchange } from './exchange.ts';
 import { type Fault, INTERNAL, refusedFault, tooManyFault, wireFault } from './fault.ts';
 import { type HttpConnection, httpConnection } from './http-connection.ts';
+import { feedHttp, httpFeed } from './http-feed.ts';
 import { HTTP_LIMITS, type HttpLimits } from './limits.ts';
 import type { HttpPorts } from './ports.ts';
 import { matchRoute, routeTable } from './router.ts';
@@ -43,7 +44,7 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
       rest: match?.rest ?? '',
       clock: ports.clock,
       limits,
-      large: ports.intake.large,
+      large: (principal, bytes) => ports.intake.large(principal, bytes),
       connection,
       expectsContinue,
     });
@@ -120,7 +121,11 @@ export function httpServers(ports: HttpPorts): (listener: ListenerFacts) => Serv
     server.on('upgrade', (request, socket, head) => ports.onUpgrade(request, socket, head, listener));
     server.on('connect', (_request, socket) => endRaw(socket, 405, 'Method Not Allowed'));
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => onClientError(error, socket));
-    watchConnections(server, ports.clock, limits, (socket) => void peerOwner(socket, ports.peers));
+    watchConnections(server, ports.clock, limits, (socket) => {
+      feedHttp(socket, ports.held.pieces);
+      void peerOwner(socket, ports.peers);
+    });
+    for (const event of ['upgrade', 'connect'] as const) server.prependListener(event, ({ socket }) => httpFeed(socket)?.leave());
     return server;
   };
 }

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { manualClock } from '../../../test/support/manual-clock.ts';
+import { Intake } from './intake.ts';
 import { Lane, type Tap } from './lane.ts';
 import { Slots } from './slots.ts';
 import { TURN_MS, Turns } from './turns.ts';
@@ -120,4 +122,29 @@ test('WS-53 slots: so many in all, fewer of one principal, principals in turn, e
   await end('a2');
   await end('b2');
   expect(got.slice(4).sort()).toEqual(['a3', 'c1']);
+});
+
+test('WS-50 what is large comes one at a time, and 40 MB a second of all', async () => {
+  const clock = manualClock();
+  const intake = new Intake(clock);
+  const began: string[] = [];
+  const come = async (name: string, bytes: number): Promise<void> => {
+    const leave = await intake.large(name, bytes);
+    began.push(name);
+    leave();
+  };
+  void come('a', 20_000_000);
+  void come('b', 100_000);
+  void come('c', 1_000_000);
+  await nextTurn();
+  expect(began).toEqual(['a']);
+  await clock.advance(499);
+  await nextTurn();
+  expect(began).toEqual(['a']);
+  await clock.advance(2);
+  await nextTurn();
+  expect(began).toEqual(['a', 'b']);
+  await clock.advance(3);
+  await nextTurn();
+  expect(began).toEqual(['a', 'b', 'c']);
 });

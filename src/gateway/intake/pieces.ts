@@ -1,5 +1,5 @@
 /** What one turn of the event loop spends on what is large, over all connections, ms. */
-const TURN_MS = 6;
+const TURN_MS = 4;
 /** Connections that go on in one turn. */
 const TURN_SOURCES = 48;
 /** A piece up to here is taken in whatever the others send. */

@@ -54,7 +54,7 @@ async function takeHeavy(intake: Intake, requester: Requester, bound: Bound, fra
 /** A frame above `SMALL_JSON`: its method is known, allowed, and allowed to be this large, before anything of it is parsed. */
 async function takeLarge(intake: Intake, requester: Requester, bytes: Buffer): Promise<void> {
   const call = requester.call();
-  const leave = await intake.large.take(call.principal.id);
+  const leave = await intake.large(call.principal.id, bytes.length);
   try {
     let checked: Precheck | undefined;
     const invalid = (message: string, id = 'invalid'): void => requester.fault({ kind: 'invalid', id, message });

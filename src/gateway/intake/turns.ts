@@ -1,5 +1,5 @@
 /** Work on frames in one turn of the event loop, ms. Timers, answers of the disk and everybody's sockets come in between. */
-export const TURN_MS = 6;
+export const TURN_MS = 4;
 /** Who has asked for little may be this far ahead of those who ask for much, ms of work. */
 const CREDIT_MS = 20;
 /** Accounts without waiting work that are remembered because they have had more than their share. */

@@ -173,7 +173,6 @@ function attachmentsOf(sent: ParamsOf<typeof wire.chatSend>['attachments']): rea
     // Whether it is base64 is seen when it is taken in, in slices.
     const data = item.content.replace(/^data:[^,]{0,256},/, '');
     if ((data.length * 3) / 4 > ATTACHMENT_BYTES) return refuse('INVALID_REQUEST', `${at} is larger than ${ATTACHMENT_BYTES} bytes`);
-    if (!/^[A-Za-z0-9+/_\-\s]*(?:==?\s*)?$/.test(data)) return refuse('INVALID_REQUEST', `${at}.content is not base64`);
     const mimeType = item.mimeType ?? 'application/octet-stream';
     out.push({ mimeType, content: data, ...(item.fileName !== undefined && { fileName: item.fileName }) });
   }

@@ -20,7 +20,7 @@ import type { Lane } from '../intake/lane.ts';
 import { type Requester, takeRequest } from '../intake/take-request.ts';
 import type { Pingable } from './heartbeat.ts';
 import type { Hub, Receiver } from './hub.ts';
-import { Outbox, type OutboxOwner, type OutEvent, SLOW_BYTES } from './outbox.ts';
+import { Outbox, type OutboxOwner, type OutEvent } from './outbox.ts';
 import type { PreauthPool, Unadmitted } from './preauth.ts';
 import { Unfinished } from './unfinished.ts';
 
@@ -366,29 +366,31 @@ function raiseLimit(ws: WebSocket, bytes: number): void {
   if (receiver !== undefined) receiver._maxPayload = bytes;
 }
 
-/** Pings of one turn of the event loop that are answered one by one. */
-const PINGS = 32;
-/** Of a turn of the event loop: how many came, and the last one that was not answered. */
-const pings = new WeakMap<WebSocket, { count: number; last: Buffer | undefined }>();
+/** Answers to pings that may wait for the socket to take them. */
+const PONGS = 32;
+/** The most that a ping says, bytes (RFC 6455, 5.5). */
+const PING_BYTES = 125;
+/** Of a connection that pings: how many answers wait, and what the last ping said that was not answered; it lies in the first `length` bytes of `last`. */
+const pings = new WeakMap<WebSocket, { unsent: number; readonly last: Buffer; length: number | undefined }>();
 
-/** Of a flood of pings only the last one is answered, which is all the RFC asks for (5.5.3): ten thousand fit into one read. */
+/**
+ * Of a flood of pings, or of those of a slow reader, the first ones and the last are answered, which is all the RFC asks for (5.5.3): ten thousand fit
+ * into one read. Those that are not answered leave no garbage.
+ */
 function answerPing(this: WebSocket, data: Buffer): void {
-  let turn = pings.get(this);
-  if (turn === undefined) {
-    const made = { count: 0, last: undefined };
-    turn = made;
-    pings.set(this, made);
-    setImmediate(() => {
-      pings.delete(this);
-      if (made.last !== undefined) pong(this, made.last);
+  const state = pings.get(this) ?? { unsent: 0, last: Buffer.allocUnsafeSlow(PING_BYTES), length: undefined };
+  pings.set(this, state);
+  // Copied: the piece that it came in is freed.
+  state.length = data.copy(state.last);
+  const answer = (): void => {
+    if (state.length === undefined || state.unsent >= PONGS || this.readyState !== this.OPEN) return;
+    const last = Buffer.from(state.last.subarray(0, state.length));
+    state.length = undefined;
+    state.unsent++;
+    this.pong(last, undefined, () => {
+      state.unsent--;
+      answer();
     });
-  }
-  if (++turn.count <= PINGS) pong(this, data);
-  // A copy: the piece that it came in is freed.
-  else turn.last = Buffer.from(data);
-}
-
-/** Who does not read gets no more of them. */
-function pong(ws: WebSocket, data: Buffer): void {
-  if (ws.readyState === ws.OPEN && ws.bufferedAmount < SLOW_BYTES) ws.pong(data);
+  };
+  answer();
 }

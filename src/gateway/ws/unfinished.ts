@@ -13,13 +13,19 @@ interface Receiver {
   _fragments: Buffer[];
   readonly _state: number;
   readonly _payloadLength: number;
+  _mask: Buffer | undefined;
   /** Of the stream that it is. */
   readonly errored: Error | null;
   readonly writableEnded: boolean;
 }
-/** Values of `_state`; a mask that was read lies in the piece in which it came. */
-const BETWEEN_FRAMES = 0;
+/** The value of `_state` inside of a payload. */
 const IN_PAYLOAD = 4;
+
+const copyOf = (bytes: Buffer): Buffer => {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
+};
 
 /** An unfinished frame below this stays in the pieces in which it came. */
 const SMALL_BYTES = 32 * 1024;
@@ -114,10 +120,9 @@ export class Unfinished implements Source {
 
   #hand(piece: Buffer): void {
     const receiver = this.#receiver;
-    this.#isDelivering = false;
+    if (piece.byteOffset === 0) this.#isDelivering = false;
     for (let from = 0; from < piece.length; ) {
-      // After a close frame or an error the library wants nothing any more.
-      if (receiver.errored !== null || receiver.writableEnded) return;
+      if (this.#isOver) break;
       const ofThisFrame = receiver._state === IN_PAYLOAD ? receiver._payloadLength - receiver._bufferedBytes : 0;
       const to = Math.min(piece.length, from + Math.max(SMALL_PIECE, ofThisFrame));
       this.#read.call(this.#socket, from === 0 && to === piece.length ? piece : piece.subarray(from, to));
@@ -128,8 +133,36 @@ export class Unfinished implements Source {
       }
     }
     this.#look();
-    // Nothing but control frames, and nothing left over: a flood of pings leaves no garbage.
-    if (this.#bytes === 0 && this.#receiver._state === BETWEEN_FRAMES && !this.#isDelivering) release(piece);
+    this.#letGo(piece);
+  }
+
+  /** After a close frame or an error the library wants nothing any more. */
+  get #isOver(): boolean {
+    return this.#receiver.errored !== null || this.#receiver.writableEnded;
+  }
+
+  /**
+   * Frees the memory of a piece that was handed over to its end, if it brought no message: a flood of pings, or of what nobody wants any more, leaves
+   * no garbage. What little of it is still needed is copied.
+   */
+  #letGo({ buffer, byteOffset, length }: Buffer): void {
+    const memory = buffer as ArrayBuffer;
+    // Empty: it went into the pile.
+    if (this.#isDelivering || memory.byteLength === 0 || byteOffset + length !== memory.byteLength) return;
+    if (!this.#isOver) {
+      const receiver = this.#receiver;
+      const { _buffers: pieces, _fragments: fragments, _mask: mask } = receiver;
+      if (fragments.some((each) => each.buffer === memory)) return;
+      const left = pieces.filter((each) => each.buffer === memory);
+      if (left.reduce((sum, each) => sum + each.length, 0) > memory.byteLength / 4) return;
+      if (left.length > 0) {
+        receiver._buffers = pieces.map((each) => (each.buffer === memory ? copyOf(each) : each));
+        this.#look();
+      }
+      // It is read from the piece in which it came.
+      if (mask?.buffer === memory) receiver._mask = copyOf(mask);
+    }
+    release(new Uint8Array(memory));
   }
 
   #look(): void {

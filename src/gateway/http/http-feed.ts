@@ -1,0 +1,106 @@
+import type { Socket } from 'node:net';
+import type { Pieces, Source } from '../intake/pieces.ts';
+
+/** So much is handed to the parser at a time: a hundred and fifty of the shortest requests, of which each becomes thousands of bytes of objects. */
+const SLICE = 4 * 1024;
+
+/**
+ * Stands between a socket and Node's parser of requests, which makes objects of all that arrived at once: a piece of 64 KiB may hold two thousand
+ * requests. Hands over a little at a time, in turns with other connections, and nothing while `hold`.
+ */
+export class HttpFeed implements Source {
+  readonly #socket: Socket;
+  readonly #pieces: Pieces;
+  readonly #read: (piece: Buffer) => void;
+  /** What was not handed over yet, in order. */
+  #rest: Buffer[] = [];
+  #isHeld = false;
+  #isHanding = false;
+  #hasLeft = false;
+
+  /** For a connection whose server has begun to listen to it, and which has brought nothing yet. */
+  constructor(socket: Socket, pieces: Pieces) {
+    this.#socket = socket;
+    this.#pieces = pieces;
+    const [read] = socket.listeners('data');
+    if (read === undefined) throw new Error('the http server does not listen to its connection');
+    this.#read = read as (piece: Buffer) => void;
+    socket.off('data', this.#read);
+    // Its parser reads from the system by itself; a listener ends that.
+    socket.on('data', this.#take);
+    socket.once('close', () => {
+      this.#rest = [];
+      pieces.forget(this);
+    });
+  }
+
+  /** Nothing more is handed over, until `release`. */
+  hold(): void {
+    this.#isHeld = true;
+    this.#socket.pause();
+  }
+
+  release(): void {
+    if (!this.#isHeld || this.#hasLeft) return;
+    this.#isHeld = false;
+    if (this.#rest.length > 0) this.#pieces.later(this);
+    else this.#socket.resume();
+  }
+
+  /** The connection speaks something else from now on: what follows the request goes back into the socket. To be called before anybody else hears of it. */
+  leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    this.#socket.off('data', this.#take);
+    this.#pieces.forget(this);
+    const rest = Buffer.concat(this.#rest);
+    this.#rest = [];
+    if (rest.length > 0) this.#socket.unshift(rest);
+  }
+
+  /** Its turn has come. */
+  goOn(): void {
+    if (this.#isHeld || this.#hasLeft) return;
+    this.#hand();
+    if (this.#rest.length === 0 && !this.#isHeld && !this.#hasLeft) this.#socket.resume();
+  }
+
+  readonly #take = (piece: Buffer): void => {
+    this.#rest.push(piece);
+    // What arrives inside of another hand-over is behind that.
+    if (this.#isHanding) return;
+    if (piece.length <= SLICE && this.#rest.length === 1 && !this.#isHeld) this.#hand();
+    else if (this.#isHeld || !this.#pieces.hasTime()) this.#wait();
+    else this.#hand();
+  };
+
+  #wait(): void {
+    this.#socket.pause();
+    if (!this.#isHeld) this.#pieces.later(this);
+  }
+
+  #hand(): void {
+    this.#isHanding = true;
+    try {
+      for (;;) {
+        const piece = this.#rest[0];
+        if (piece === undefined || this.#socket.destroyed) return;
+        if (piece.length <= SLICE) this.#rest.shift();
+        else this.#rest[0] = piece.subarray(SLICE);
+        this.#read.call(this.#socket, piece.length <= SLICE ? piece : piece.subarray(0, SLICE));
+        if (this.#hasLeft || this.#rest.length === 0) return;
+        if (this.#isHeld || !this.#pieces.hasTime()) return this.#wait();
+      }
+    } finally {
+      this.#isHanding = false;
+    }
+  }
+}
+
+const feeds = new WeakMap<object, HttpFeed>();
+
+/** Feeds this connection's parser; once, at its beginning. */
+export const feedHttp = (socket: Socket, pieces: Pieces): void => void feeds.set(socket, new HttpFeed(socket, pieces));
+
+/** The one of this connection. */
+export const httpFeed = (socket: object): HttpFeed | undefined => feeds.get(socket);
