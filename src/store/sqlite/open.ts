@@ -66,7 +66,7 @@ export async function openDatabase(file: string, options: OpenOptions): Promise<
       PRAGMA trusted_schema = OFF;
       -- Scratch tables stay in memory: nothing of a conversation is written into /tmp.
       PRAGMA temp_store = MEMORY;
-      -- A checkpoint costs two more syncs in one commit: seldom (16 MB of log), for disks that take 10 ms for one (docs/adr/0003).
+      -- Every 4 MB of log: a checkpoint of more holds the loop for longer than others should wait (docs/adr/0003).
       PRAGMA wal_autocheckpoint = 1000;
       PRAGMA journal_size_limit = 33554432;
     `);

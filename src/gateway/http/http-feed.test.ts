@@ -1,0 +1,98 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { until } from '../../../test/support/until.ts';
+import { Pieces } from '../intake/pieces.ts';
+import { feedHttp, httpFeed } from './http-feed.ts';
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0)) close();
+});
+
+/** A real server with the feed before its parser. `seen`: what each request brought, in order; `upgraded`: what came behind an upgrade. */
+async function fed() {
+  const seen: string[] = [];
+  const bodies: Buffer[] = [];
+  let upgraded = Buffer.alloc(0);
+  const sockets: Socket[] = [];
+  const server = createServer((request, response) => {
+    seen.push(request.url ?? '');
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      bodies.push(Buffer.concat(chunks));
+      response.end();
+    });
+  });
+  const pieces = new Pieces();
+  server.on('connection', (socket) => {
+    sockets.push(socket);
+    feedHttp(socket, pieces);
+  });
+  server.on('upgrade', (_request, socket, head) => {
+    // As the library does it: what came with the request goes back first, and is read when somebody is ready for it.
+    setImmediate(() => {
+      socket.unshift(head);
+      socket.on('data', (chunk: Buffer) => {
+        upgraded = Buffer.concat([upgraded, chunk]);
+      });
+    });
+  });
+  server.prependListener('upgrade', ({ socket }) => httpFeed(socket)?.leave());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  client.on('error', () => {});
+  client.resume();
+  closers.push(
+    () => client.destroy(),
+    () => server.close(),
+  );
+  return { client, seen, bodies, sockets, upgraded: () => upgraded };
+}
+
+test('WS-83 ten thousand requests in one piece come in order', async () => {
+  const { client, seen } = await fed();
+  client.write(Array.from({ length: 10_000 }, (_, i) => `GET /${i} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''));
+  await until(() => seen.length === 10_000);
+  expect(seen).toEqual(Array.from({ length: 10_000 }, (_, i) => `/${i}`));
+});
+
+test('WS-83 bodies arrive as they were sent, however they are cut', async () => {
+  const { client, bodies } = await fed();
+  const sent = [0, 1, 4_095, 4_096, 4_097, 70_000, 3_000_000].map((length) => randomBytes(length));
+  const wire = Buffer.concat(
+    sent.flatMap((body) => [Buffer.from(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`), body]),
+  );
+  for (let at = 0; at < wire.length; ) {
+    const to = at + randomInt(1, 200_000);
+    if (!client.write(wire.subarray(at, to))) await once(client, 'drain');
+    at = to;
+  }
+  await until(() => bodies.length === sent.length);
+  for (const [i, body] of sent.entries()) expect(bodies[i]?.equals(body)).toBe(true);
+});
+
+test('WS-83 what follows an upgrade in the same piece stays in order', async () => {
+  const { client, upgraded } = await fed();
+  const behind = randomBytes(300_000);
+  client.write(Buffer.concat([Buffer.from('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'), behind]));
+  await until(() => upgraded().length === behind.length);
+  expect(upgraded().equals(behind)).toBe(true);
+});
+
+test('WS-83 held back, nothing more is parsed until it is let go', async () => {
+  const { client, seen, sockets } = await fed();
+  client.write('GET /first HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until(() => seen.length === 1);
+  const feed = httpFeed(sockets[0] as Socket);
+  feed?.hold();
+  client.write(Array.from({ length: 1_000 }, (_, i) => `GET /${i} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''));
+  for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+  expect(seen.length).toBe(1);
+  feed?.release();
+  await until(() => seen.length === 1_001);
+});
