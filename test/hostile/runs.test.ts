@@ -22,9 +22,9 @@ describe('a hostile model server', () => {
   });
 
   /** `times` runs of one kind at once, looked at for at least two seconds, within the bounds. */
-  async function under(what: string, times = 1, by: () => Crowd = () => crowd): Promise<Ended> {
+  async function under(what: string, times = 1, by: () => Crowd = () => crowd, at = gateway): Promise<Ended> {
     let ends: readonly Ended[] = [];
-    const figures = await gateway.under(`${times} × ${what}`, async () => {
+    const figures = await at.under(`${times} × ${what}`, async () => {
       [ends] = await Promise.all([Promise.all(Array.from({ length: times }, () => by().ask(`HOSTILE:${what}`))), wait(2_000)]);
     });
     const [first] = ends;
@@ -88,9 +88,11 @@ describe('a hostile model server', () => {
 
   test('EV-161 EV-160 four fast runs at once before a hundred readers, on either protocol', async () => {
     for (const protocol of [3, 4] as const) {
-      await using many = await gateway.crowd(100, protocol);
-      expect(await under('text n=20000', 4, () => many)).toMatchObject({ state: 'final', chars: 80_000 });
-      expect(await under('delta n=1000001', 2, () => many)).toMatchObject({ state: 'final', chars: 500_000 });
+      await using own = await startAgainstHostile(16);
+      await using many = await own.crowd(100, protocol);
+      await many.ask('HOSTILE:text n=1');
+      expect(await under('text n=20000', 4, () => many, own)).toMatchObject({ state: 'final', chars: 80_000 });
+      expect(await under('delta n=1000001', 2, () => many, own)).toMatchObject({ state: 'final', chars: 500_000 });
     }
   });
 

@@ -19,7 +19,9 @@ export class ImageBody {
   filling(fetch: Fetch): Fetch {
     return async (input, init) => {
       const body = init?.body;
-      return this.#images.length === 0 || typeof body !== 'string' ? fetch(input, init) : fetch(input, { ...init, body: await this.#filled(body) });
+      return this.#images.length === 0 || typeof body !== 'string'
+        ? fetch(input, init)
+        : fetch(input, { ...init, body: await this.#filled(body) });
     };
   }
 

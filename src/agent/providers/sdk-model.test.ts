@@ -20,7 +20,11 @@ function answering(text: string, status = 200): { fetch: Fetch; seen: Seen[] } {
   return {
     seen,
     fetch: async (input, init) => {
-      seen.push({ url: String(input), headers: new Headers(init?.headers), body: JSON.parse(await new Response(init?.body ?? '').text()) as Seen['body'] });
+      seen.push({
+        url: String(input),
+        headers: new Headers(init?.headers),
+        body: JSON.parse(await new Response(init?.body ?? '').text()) as Seen['body'],
+      });
       return new Response(text, { status, headers: { 'content-type': 'text/event-stream' } });
     },
   };

@@ -1,6 +1,7 @@
 import { SCAN_FAULTS } from '../../lib/json-scan.ts';
 import { type FrameFault, parseRequest, type RequestFrame, requestFrame } from '../../protocol/frames.ts';
 import { type Caller, type DispatchPorts, type Precheck, perform, precheck, textOf } from '../dispatch.ts';
+import { release } from '../pile.ts';
 import type { Intake } from './intake.ts';
 import { parseLargeJson, SMALL_JSON } from './large-json.ts';
 
@@ -63,6 +64,8 @@ async function takeLarge(intake: Intake, requester: Requester, bytes: Buffer): P
       if (method !== undefined) checked ??= precheck(requester.dispatch, method, bytes.length, call);
       return checked === undefined || 'bound' in checked ? undefined : { id: top.get('id') ?? 'invalid', checked };
     });
+    // All of it is in strings now, and the collector may come late.
+    release(bytes);
     if (!parsed.ok) {
       const { error } = parsed;
       if ('refused' in error) refused(requester, error.refused.id, error.refused.checked);

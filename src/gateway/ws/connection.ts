@@ -106,7 +106,7 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
     };
     ports.preauth.add(pooled);
     ws.on('message', (data: Buffer) => {
-      this.#unfinished.delivered();
+      this.#unfinished.delivered(data);
       this.missed = 0;
       const state = this.#state;
       if (state.at === 'closing') return;

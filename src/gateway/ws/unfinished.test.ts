@@ -26,7 +26,7 @@ async function reader() {
     sockets.handleUpgrade(request, socket, head, (ws) => {
       const unfinished = new Unfinished(ws, socket, new Pieces(), { held: (bytes) => held.push(bytes) });
       ws.on('message', (data: Buffer) => {
-        unfinished.delivered();
+        unfinished.delivered(data);
         messages.push(data);
       });
       ws.on('ping', (data) => pings.push(Buffer.from(data)));

@@ -45,6 +45,8 @@ export class Unfinished implements Source {
   /** What was not handed over yet. */
   #rest: Buffer[] | undefined;
   #pile: Pile | undefined;
+  /** A message lies in the pile that was handed out. */
+  #isPileOut = false;
   #isDelivering = false;
   #wasHolding = false;
   #bytes = 0;
@@ -74,9 +76,10 @@ export class Unfinished implements Source {
     return this.#bytes + waiting;
   }
 
-  /** A message was handed out: whoever works on it may still read the piece in which it came. */
-  delivered(): void {
+  /** This message was handed out: whoever works on it may still read the piece in which it came. */
+  delivered(message: Buffer): void {
     this.#isDelivering = true;
+    if (Pile.holds(message)) this.#isPileOut = true;
   }
 
   goOn(): void {
@@ -100,9 +103,15 @@ export class Unfinished implements Source {
     receiver._fragments = [];
     this.#rest = undefined;
     this.#pieces.forget(this);
-    this.#pile?.drop();
-    this.#pile = undefined;
+    this.#endPile();
     this.#bytes = 0;
+  }
+
+  /** A message of several slabs was joined by the library: a copy, so that the slabs can go at once. */
+  #endPile(): void {
+    if (!this.#isPileOut) this.#pile?.drop();
+    this.#pile = undefined;
+    this.#isPileOut = false;
   }
 
   #tell(): void {
@@ -168,7 +177,7 @@ export class Unfinished implements Source {
   #look(): void {
     const { _buffers: pieces, _fragments: fragments, _bufferedBytes: buffered } = this.#receiver;
     if (fragments.length === 0 && buffered < SMALL_BYTES) {
-      this.#pile = undefined;
+      this.#endPile();
       // The first may be the rest of a longer piece.
       const [first] = pieces;
       this.#bytes = first === undefined ? 0 : buffered - first.length + first.buffer.byteLength + pieces.length * PIECE_BYTES;
