@@ -97,7 +97,7 @@ describe('providers by key', () => {
     expect(seen[0]?.headers.get('x-api-key')).toBe('key-1');
     expect(seen[0]?.headers.get('x-extra')).toBe('one');
     expect(JSON.stringify(seen[0]?.body['system'])).toContain('be kind');
-    const { messages } = seen[0]?.body as { messages: { content: { source?: { data: string } }[] }[] };
+    const { messages } = (seen[0]?.body ?? {}) as { messages: { content: { source?: { data: string } }[] }[] };
     expect(messages[0]?.content.flatMap(({ source }) => source?.data ?? [])).toEqual(['AAAA', 'BBBB'.repeat(1_000), 'image00x=']);
     expect(parts).toMatchObject([
       { type: 'text', delta: 'Hello ' },

@@ -54,6 +54,7 @@ export function readBody(
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     const pile = new Pile();
+    const declared = Number(request.headers['content-length'] ?? 0);
     let size = 0;
     const settle = (result: Result<Buffer, Fault>): void => {
       cancel();
@@ -68,7 +69,7 @@ export function readBody(
       if (size <= maxBytes) {
         if (size < SMALL_BYTES) chunks.push(chunk);
         else pile.add(chunk, chunks);
-        connection.body(size + chunks.length * PIECE_BYTES);
+        connection.body(size + chunks.length * PIECE_BYTES, declared - size);
         return;
       }
       request.pause();

@@ -48,9 +48,11 @@ export class HttpConnection implements Holder {
     if (bytes > 0 || this.#held.outgoing.has(this)) this.#held.outgoing.note(this, bytes);
   }
 
-  /** The body that is being read has come this far; 0: none is. */
-  body(bytes: number): void {
+  /** The body that is being read has come this far; 0: none is. `left`: what is still to come of it, as far as that is known. Bytes. */
+  body(bytes: number, left = 0): void {
     this.#body = bytes;
+    const feed = httpFeed(this.#socket);
+    if (feed !== undefined) feed.bodyLeft = left;
     this.#held.incoming.note(this, bytes);
   }
 

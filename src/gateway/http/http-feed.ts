@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Pieces, Source } from '../intake/pieces.ts';
+import { release } from '../pile.ts';
 
 /** So much is handed to the parser at a time: a hundred and fifty of the shortest requests, of which each becomes thousands of bytes of objects. */
 const SLICE = 4 * 1024;
@@ -14,6 +15,8 @@ export class HttpFeed implements Source {
   readonly #read: (piece: Buffer) => void;
   /** What was not handed over yet, in order. */
   #rest: Buffer[] = [];
+  /** So many bytes that come next belong to a body: they are handed over as they came, which lets whoever keeps them free the rest. */
+  bodyLeft = 0;
   #isHeld = false;
   #isHanding = false;
   #hasLeft = false;
@@ -85,10 +88,15 @@ export class HttpFeed implements Source {
       for (;;) {
         const piece = this.#rest[0];
         if (piece === undefined || this.#socket.destroyed) return;
-        if (piece.length <= SLICE) this.#rest.shift();
+        const isWhole = piece.length <= Math.max(SLICE, this.bodyLeft);
+        if (isWhole) this.#rest.shift();
         else this.#rest[0] = piece.subarray(SLICE);
-        this.#read.call(this.#socket, piece.length <= SLICE ? piece : piece.subarray(0, SLICE));
-        if (this.#hasLeft || this.#rest.length === 0) return;
+        this.bodyLeft = Math.max(0, this.bodyLeft - piece.length);
+        this.#read.call(this.#socket, isWhole ? piece : piece.subarray(0, SLICE));
+        if (this.#hasLeft) return;
+        // The parser has copied what it needs, and the collector may come late.
+        if (isWhole && piece.byteOffset + piece.length === piece.buffer.byteLength) release(new Uint8Array(piece.buffer as ArrayBuffer));
+        if (this.#rest.length === 0) return;
         if (this.#isHeld || !this.#pieces.hasTime()) return this.#wait();
       }
     } finally {

@@ -10,15 +10,23 @@ import { Outbox, type OutEvent, SLOW_BYTES } from './outbox.ts';
 /** The two ends an outbox writes through, by hand: what was sent, and how much the reader left lying. */
 function reader() {
   const sent: string[] = [];
+  const bytes: (string | Buffer)[] = [];
   const socket = Object.assign(new EventEmitter(), { writableLength: 0 });
-  const ws = { readyState: 1, OPEN: 1, send: (text: string | Buffer) => sent.push(text.toString()) };
+  const ws = {
+    readyState: 1,
+    OPEN: 1,
+    send: (text: string | Buffer) => {
+      sent.push(text.toString());
+      bytes.push(text);
+    },
+  };
   let overflowed = 0;
   const unsent: number[] = [];
   const outbox = new Outbox(ws as unknown as WebSocket, socket as unknown as Duplex, {
     fellBehind: () => overflowed++,
     unsent: (bytes) => unsent.push(bytes),
   });
-  return { outbox, sent, unsent, socket, frames: () => sent.map((text) => JSON.parse(text)), overflowed: () => overflowed };
+  return { outbox, sent, bytes, unsent, socket, frames: () => sent.map((text) => JSON.parse(text)), overflowed: () => overflowed };
 }
 
 const delta = (text: string, added: string): OutEvent => {
@@ -53,6 +61,21 @@ test('WS-9 what was held back goes out when the reader caught up', () => {
   socket.writableLength = 0;
   socket.emit('drain');
   expect(frames().map((f) => f.seq)).toEqual([1]);
+});
+
+test('WS-80 nothing of a large answer is kept when the system has taken it at once, together with others or not', () => {
+  const { outbox, socket, bytes } = reader();
+  const large = 'x'.repeat(100_000);
+  for (let i = 0; i < 10; i++) outbox.text(large);
+  Object.assign(socket, { cork: () => {}, uncork: () => {} });
+  outbox.together(() => outbox.text(large));
+  expect(bytes.map(({ length }) => length)).toEqual(bytes.map(() => 0));
+  socket.writableLength = 100_000;
+  outbox.text(large);
+  expect(bytes.at(-1)?.length).toBe(100_000);
+  socket.writableLength = 0;
+  socket.emit('drain');
+  expect(bytes.at(-1)?.length).toBe(0);
 });
 
 test('WS-9 a reader that lets 16 MiB lie is given up', () => {

@@ -93,11 +93,12 @@ export class Outbox {
 
   /** Looks at what is unsent; also to be called when the library may have written by itself (pongs). */
   count(): void {
+    const { writableLength } = this.#socket;
+    this.#waiting?.taken(writableLength);
+    if (writableLength === 0) this.#waiting = undefined;
     const now = this.unsent;
     if (now === this.#unsent) return;
     this.#unsent = now;
-    this.#waiting?.taken(this.#socket.writableLength);
-    if (now === 0) this.#waiting = undefined;
     this.#owner.unsent(now);
   }
 
@@ -210,7 +211,8 @@ export class Outbox {
       this.#waiting ??= new UnsentText();
       this.#ws.send(this.#waiting.bytes(text), TEXT_FRAME);
     } else this.#ws.send(text);
-    // Nearly always the system has taken it already.
-    if ((this.#unsent > 0 || this.#socket.writableLength > 0) && !(this.#socket.writableCorked > 0)) this.count();
+    // Nearly always the system has taken it already, and there is nothing to count.
+    const isNews = this.#unsent > 0 || this.#socket.writableLength > 0 || this.#waiting !== undefined;
+    if (isNews && !(this.#socket.writableCorked > 0)) this.count();
   }
 }
