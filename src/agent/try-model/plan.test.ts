@@ -30,6 +30,20 @@ test.skipIf(process.platform === 'win32').each([
 });
 
 test.skipIf(process.platform === 'win32')(
+  'WS-73 who asks while Python is looked for gets the same answer; who asks later, a new one',
+  async () => {
+    using dir = tempDir();
+    const asked = path.join(dir.path, 'asked');
+    const at = place(dir.path, `echo x >> ${asked}; echo 3.12.0 True`);
+    const plans = await Promise.all(Array.from({ length: 50 }, () => planTryModel(at)));
+    expect(plans.every(({ python }) => python.ok)).toBe(true);
+    expect(fs.readFileSync(asked, 'utf8')).toBe('x\n');
+    await planTryModel(at);
+    expect(fs.readFileSync(asked, 'utf8')).toBe('x\nx\n');
+  },
+);
+
+test.skipIf(process.platform === 'win32')(
   'AG-80 an attempt that fails leaves nothing that counts, and neither does one that was cut',
   async () => {
     using dir = tempDir();

@@ -64,8 +64,22 @@ export async function planTryModel(place: TryModelPlace): Promise<TryModelPlan> 
   };
 }
 
-/** A Python that can make virtual environments. Errors: `PYTHON_MISSING`, `PYTHON_OLD`, `PYTHON_VENV_MISSING`, each with its fix. */
-export async function findPython(env: Env): Promise<Result<FoundPython, UserError>> {
+const underWay = new WeakMap<Env, Promise<Result<FoundPython, UserError>>>();
+
+/**
+ * A Python that can make virtual environments. Errors: `PYTHON_MISSING`, `PYTHON_OLD`, `PYTHON_VENV_MISSING`, each with its fix. Who asks meanwhile
+ * gets the same answer: starting a program holds the event loop for some 10 ms.
+ */
+export function findPython(env: Env): Promise<Result<FoundPython, UserError>> {
+  let search = underWay.get(env);
+  if (search === undefined) {
+    search = searchPython(env).finally(() => underWay.delete(env));
+    underWay.set(env, search);
+  }
+  return search;
+}
+
+async function searchPython(env: Env): Promise<Result<FoundPython, UserError>> {
   const [major, minor] = TRY_MODEL.minPython;
   let old: string | undefined;
   let bare: string | undefined;

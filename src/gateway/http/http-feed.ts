@@ -7,7 +7,8 @@ const SLICE = 4 * 1024;
 
 /**
  * Stands between a socket and Node's parser of requests, which makes objects of all that arrived at once: a piece of 64 KiB may hold two thousand
- * requests. Hands over a little at a time, in turns with other connections, and nothing while `hold`.
+ * requests. Hands over a little at a time, in turns with other connections, and nothing while `hold` or while Node has paused the connection for answers
+ * that wait: its parser throws at whatever comes then.
  */
 export class HttpFeed implements Source {
   readonly #socket: Socket;
@@ -31,6 +32,7 @@ export class HttpFeed implements Source {
     socket.off('data', this.#read);
     // Its parser reads from the system by itself; a listener ends that.
     socket.on('data', this.#take);
+    socket.on('resume', this.#onResume);
     socket.once('close', () => {
       this.#rest = [];
       pieces.forget(this);
@@ -47,7 +49,7 @@ export class HttpFeed implements Source {
     if (!this.#isHeld || this.#hasLeft) return;
     this.#isHeld = false;
     if (this.#rest.length > 0) this.#pieces.later(this);
-    else this.#socket.resume();
+    else if (!this.#isStopped) this.#socket.resume();
   }
 
   /** The connection speaks something else from now on: what follows the request goes back into the socket. To be called before anybody else hears of it. */
@@ -55,6 +57,7 @@ export class HttpFeed implements Source {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
     this.#socket.off('data', this.#take);
+    this.#socket.off('resume', this.#onResume);
     this.#pieces.forget(this);
     const rest = Buffer.concat(this.#rest);
     this.#rest = [];
@@ -63,23 +66,33 @@ export class HttpFeed implements Source {
 
   /** Its turn has come. */
   goOn(): void {
-    if (this.#isHeld || this.#hasLeft) return;
+    if (this.#isStopped || this.#hasLeft) return;
     this.#hand();
-    if (this.#rest.length === 0 && !this.#isHeld && !this.#hasLeft) this.#socket.resume();
+    if (this.#rest.length === 0 && !this.#isStopped && !this.#hasLeft) this.#socket.resume();
   }
+
+  get #isStopped(): boolean {
+    // Node's own word for it: set when the answers of pipelined requests wait for their reader, cleared before it resumes.
+    return this.#isHeld || (this.#socket as Socket & { readonly _paused?: boolean })._paused === true;
+  }
+
+  /** Node reads on. What waits here comes first. */
+  readonly #onResume = (): void => {
+    if (this.#rest.length > 0) this.#wait();
+  };
 
   readonly #take = (piece: Buffer): void => {
     this.#rest.push(piece);
     // What arrives inside of another hand-over is behind that.
     if (this.#isHanding) return;
-    if (piece.length <= SLICE && this.#rest.length === 1 && !this.#isHeld) this.#hand();
-    else if (this.#isHeld || !this.#pieces.hasTime()) this.#wait();
+    if (piece.length <= SLICE && this.#rest.length === 1 && !this.#isStopped) this.#hand();
+    else if (this.#isStopped || !this.#pieces.hasTime()) this.#wait();
     else this.#hand();
   };
 
   #wait(): void {
     this.#socket.pause();
-    if (!this.#isHeld) this.#pieces.later(this);
+    if (!this.#isStopped) this.#pieces.later(this);
   }
 
   #hand(): void {
@@ -97,7 +110,7 @@ export class HttpFeed implements Source {
         // The parser has copied what it needs, and the collector may come late.
         if (isWhole && piece.byteOffset + piece.length === piece.buffer.byteLength) release(new Uint8Array(piece.buffer as ArrayBuffer));
         if (this.#rest.length === 0) return;
-        if (this.#isHeld || !this.#pieces.hasTime()) return this.#wait();
+        if (this.#isStopped || !this.#pieces.hasTime()) return this.#wait();
       }
     } finally {
       this.#isHanding = false;

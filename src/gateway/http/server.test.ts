@@ -471,6 +471,21 @@ describe('HT-75 HT-76 what connections make us keep', () => {
     const answer = await gateway.raw(`${one.repeat(9_999)}${one.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n')}`);
     expect(answer.match(/HTTP\/1\.1 200/g)).toHaveLength(10_000);
   });
+
+  test('HT-76 as are those whose answers together fill the connection, upon which Node pauses it in the middle of a piece', async () => {
+    await using gateway = await startHttp();
+    for (const [count, padding] of [
+      [50, 0],
+      [50, 80],
+      [300, 80],
+      [100, 400],
+      [400, 40],
+    ] as const) {
+      const one = `GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Padding: ${'x'.repeat(padding)}\r\n\r\n`;
+      const answer = await gateway.raw(`${one.repeat(count - 1)}${one.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n')}`);
+      expect(answer.match(/HTTP\/1\.1 200/g)).toHaveLength(count);
+    }
+  });
 });
 
 describe('HT-13 two readings of one request', () => {

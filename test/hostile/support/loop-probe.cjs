@@ -2,7 +2,8 @@
 // Preloaded into the gateway under attack (NODE_OPTIONS=--require): measures how late its event loop is, where a client on
 // a busy machine cannot. Two records, from the main thread's schedstat: `wall` is lateness without what the kernel made it
 // wait for a core; `ran` is the processor time that it used meanwhile, which a busy machine does not change, but which sees
-// no wait for a disk. Every half second both go to OCG_LOOP_PROBE as JSON.
+// no wait for a disk. Every half second both go to OCG_LOOP_PROBE as JSON. Who makes a file `.ask` beside it gets the two worst
+// since it was last asked in `.worst`, at the next tick.
 const fs = require('node:fs');
 const file = process.env.OCG_LOOP_PROBE;
 if (file && require('node:worker_threads').isMainThread && process.argv.includes('gateway')) {
@@ -24,6 +25,7 @@ if (file && require('node:worker_threads').isMainThread && process.argv.includes
     record.steps[Math.min(2000, Math.round(ms))]++;
     if (ms > record.worst) record.worst = ms;
   };
+  let worst = { wall: 0, ran: 0 };
   let last = performance.now();
   let before = schedstat();
   let written = 0;
@@ -33,6 +35,13 @@ if (file && require('node:worker_threads').isMainThread && process.argv.includes
     const late = Math.max(0, now - last - EVERY_MS - (used.waited - before.waited));
     note(wall, late);
     note(ran, Math.min(late, used.ran - before.ran));
+    worst.wall = Math.max(worst.wall, late);
+    worst.ran = Math.max(worst.ran, Math.min(late, used.ran - before.ran));
+    if (fs.existsSync(`${file}.ask`)) {
+      fs.writeFileSync(`${file}.worst`, JSON.stringify(worst));
+      fs.unlinkSync(`${file}.ask`);
+      worst = { wall: 0, ran: 0 };
+    }
     if (now - written > 500) {
       written = now;
       if (fs.existsSync(`${file}.reset`)) {
