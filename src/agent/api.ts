@@ -4,8 +4,11 @@ import type { WireError } from '../protocol/errors.ts';
 
 /** What the resident agent offers to the gateway. All of it speaks in the agent's own terms; wire shapes are the gateway's. */
 export interface Agent {
-  /** Queues a turn. Resolves once it is durable. The same `runId` with the same text is the same run, whoever repeats it and whenever. */
-  send(request: TurnRequest): Promise<SendOutcome>;
+  /**
+   * Queues a turn. Resolves once it is durable. The same `runId` with the same text is the same run, whoever repeats it and whenever. `onTaken` is called
+   * for a new one when it is durable, before anything is told of it.
+   */
+  send(request: TurnRequest, onTaken?: () => void): Promise<SendOutcome>;
   /** Stops runs of a session, queued ones too; the partial text stays in the transcript. Without `runId`: all that `mayAbort` allows. */
   abort(request: AbortRequest): Promise<AbortOutcome>;
   /** Resolves when the run has ended or `timeoutMs` has passed, whichever comes first. */

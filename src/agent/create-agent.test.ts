@@ -86,11 +86,11 @@ describe('a turn', () => {
     const rows = t.db.prepare('SELECT status FROM runs WHERE run_id = ?').all(request.runId);
     expect(rows).toHaveLength(1);
     const { sessionId } = t.agent.session(KEY) ?? { sessionId: '' };
-    const [event] = t.events.read(`session:${sessionId}`, 0, 10);
+    const [event] = t.events.read(`session:${KEY}`, 0, 10);
     expect(event).toMatchObject({ seq: 1, kind: 'message' });
-    expect(JSON.parse(event?.payload ?? '')).toMatchObject({ sessionKey: KEY, entry: { seq: 1, runId: request.runId } });
+    expect(JSON.parse(event?.payload ?? '')).toMatchObject({ sessionId, seq: 1, runId: request.runId });
     await t.agent.wait(request.runId, 5_000);
-    expect(t.events.read(`session:${sessionId}`, 0, 10).map(({ kind }) => kind)).toEqual(['message', 'message', 'run']);
+    expect(t.events.read(`session:${KEY}`, 0, 10).map(({ kind }) => kind)).toEqual(['message', 'message', 'run']);
   });
 });
 
@@ -618,7 +618,10 @@ describe('a disk that fails', () => {
     let full = true;
     await using t = await withProvider({
       clock,
-      wrapStore: (store) => ({ ...store, finish: (end) => (full ? Promise.reject(new Error('disk full')) : store.finish(end)) }),
+      wrapStore: (store) => ({
+        ...store,
+        finish: (end, told) => (full ? Promise.reject(new Error('disk full')) : store.finish(end, told)),
+      }),
     });
     const request = turn('hello');
     await t.agent.send(request);

@@ -72,7 +72,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
 
   const active = new Map<string, ActiveRun>();
   /** Sends that are being written, so that a repeat in the same moment is the same run. */
-  const accepting = new Map<string, Promise<SendOutcome>>();
+  const accepting = new Map<string, { readonly key: string; readonly outcome: Promise<SendOutcome> }>();
   const acceptingPerKey = new Map<string, number>();
   /** Resolves when what was sent to a session so far is with the store, so that what has attachments is not overtaken. */
   const acceptingTails = new Map<string, Promise<unknown>>();
@@ -319,29 +319,33 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       ...(outcome.model !== undefined && { model: outcome.model }),
       ...(previewOf(outcome.entries) !== undefined && { preview: previewOf(outcome.entries) ?? '' }),
     };
-    let written: Written | undefined;
-    let told = outcome;
+    let isOver = false;
+    const over = (outcome: Outcome, written?: Written): void => {
+      isOver = true;
+      active.delete(run.runId);
+      if (written !== undefined) {
+        release(run);
+        tellWritten(written);
+      }
+      emit(run, endEvent(run, outcome, endedAt));
+      for (const wake of waiters.get(run.runId) ?? []) wake();
+      waiters.delete(run.runId);
+      if (written !== undefined) tellChanged('end', written.session);
+      if (run.origin.via === 'http') expiry.ended();
+    };
     try {
-      written = await store.finish(end);
+      const written = await store.finish(end, (written) => over(outcome, written));
+      // It had ended already.
+      if (!isOver) over(outcome, written);
     } catch (thrown) {
       log.error('the end of a run could not be written', { runId: run.runId, error: messageOf(thrown) });
-      told = {
+      rewrite(run, end);
+      over({
         ...outcome,
         status: 'error',
         error: { kind: 'internal', message: `The answer could not be saved: ${messageOf(thrown)}`, fix: 'openclaw status --deep' },
-      };
-      rewrite(run, end);
+      });
     }
-    active.delete(run.runId);
-    if (written !== undefined) {
-      release(run);
-      tellWritten(written);
-    }
-    emit(run, endEvent(run, told, endedAt));
-    for (const wake of waiters.get(run.runId) ?? []) wake();
-    waiters.delete(run.runId);
-    if (written !== undefined) tellChanged('end', written.session);
-    if (run.origin.via === 'http') expiry.ended();
   }
 
   /** Keeps trying: as long as this is not written, the next start would call the run interrupted. */
@@ -350,10 +354,9 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     later(REWRITE_MS, () => void writeAgain(run, end).catch(() => rewrite(run, end)));
   }
   async function writeAgain(run: ActiveRun, end: RunEnd): Promise<void> {
-    const written = await store.finish(end);
+    await store.finish(end, tellWritten);
     unwritten.delete(end.runId);
     release(run);
-    tellWritten(written);
   }
 
   const expiry = createExpiry({
@@ -408,7 +411,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   const queueFull = (message: string, cap: number): SendOutcome =>
     refused({ code: 'UNAVAILABLE', message, details: { code: 'QUEUE_FULL', cap }, retryable: true, retryAfterMs: 5_000 });
 
-  async function send(request: TurnRequest): Promise<SendOutcome> {
+  async function send(request: TurnRequest, onTaken: () => void = () => {}): Promise<SendOutcome> {
     const wrong = checkRequest(request);
     if (wrong !== undefined) return refused(wrong);
     const { texts, all: size } = sizeOf(request);
@@ -419,12 +422,12 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       if (before !== undefined) return known(before, await digestOf(request));
       const twin = accepting.get(request.runId);
       if (twin !== undefined) {
-        await twin;
+        await twin.outcome;
         const record = store.run(request.runId);
-        return record === undefined ? twin : known(record, await digestOf(request));
+        return record === undefined ? twin.outcome : known(record, await digestOf(request));
       }
-      const outcome = accept(request, texts, size);
-      accepting.set(request.runId, outcome);
+      const outcome = accept(request, texts, size, onTaken);
+      accepting.set(request.runId, { key: request.sessionKey, outcome });
       try {
         return await outcome;
       } finally {
@@ -438,7 +441,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     }
   }
 
-  async function accept(request: TurnRequest, texts: number, size: number): Promise<SendOutcome> {
+  async function accept(request: TurnRequest, texts: number, size: number, onTaken: () => void): Promise<SendOutcome> {
     const { sessionKey: key } = request;
     const stopping = (): SendOutcome =>
       refused({ code: 'UNAVAILABLE', message: 'the gateway is stopping', retryable: true, retryAfterMs: 2_000 });
@@ -475,7 +478,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       if (before !== undefined) await before;
       if (draining) return stopping();
       const provider = providerOf(agentId, key, request.model);
-      const stored = store.accept({
+      const newRun = {
         request: taken.request,
         ...(taken.spilled !== undefined && { spilled: taken.spilled }),
         bytes: size,
@@ -487,19 +490,20 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
         newSessionId: crypto().randomUUID(),
         title: oneLine(request.message, TITLE_CHARS),
         preview: oneLine(request.message, PREVIEW_CHARS),
+      };
+      const stored = store.accept(newRun, ({ run, entry, session, created }) => {
+        isTaken = true;
+        const { origin, model } = request;
+        const taken = activate(run, { head: { origin, ...(model !== undefined && { model }) }, bytes: size, file });
+        onTaken();
+        tellWritten({ entries: [entry], session });
+        tellChanged(created ? 'create' : 'send', session);
+        // In a turn of its own: who asked by HTTP listens to the run when it knows that it was taken.
+        setImmediate(() => enqueue(taken, provider, request));
       });
       handedOver.resolve();
       const accepted = await stored;
       if (accepted.kind === 'known') return known(accepted.run, taken.digest);
-      isTaken = true;
-      const { origin, model } = request;
-      const entry = activate(accepted.run, { head: { origin, ...(model !== undefined && { model }) }, bytes: size, file });
-      // Whoever sent it hears that it was taken before anything that comes of it: the answer leaves in this turn of the event loop.
-      setImmediate(() => {
-        tellWritten({ entries: [accepted.entry], session: accepted.session });
-        tellChanged(accepted.created ? 'create' : 'send', accepted.session);
-        enqueue(entry, provider, request);
-      });
       return { status: 'started', runId: request.runId };
     } catch (thrown) {
       if (thrown instanceof NotBase64) throw thrown;
@@ -525,6 +529,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
 
   async function abort(request: AbortRequest): Promise<AbortOutcome> {
     const { sessionKey, runId, reason, mayAbort } = request;
+    await arrived(sessionKey);
     const runs = activeOf(sessionKey);
     const owned = (each: ActiveRun): boolean => mayAbort({ runId: each.runId, principalId: each.origin.principalId });
     let chosen: ActiveRun[];
@@ -542,6 +547,12 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     }
     await stopAll(chosen, reason);
     return { ok: true, runIds: chosen.map((each) => each.runId) };
+  }
+
+  /** Resolves when what was sent to a session so far was taken or refused: a stop or a reset that follows a send means that one too. */
+  async function arrived(key: string): Promise<void> {
+    const coming = [...accepting.values()].flatMap((each) => (each.key === key ? each.outcome : []));
+    if (coming.length > 0) await Promise.allSettled(coming);
   }
 
   /** Stops runs and resolves when their ends are durable. */
@@ -593,10 +604,10 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
 
   async function resetSession(key: string): Promise<SessionView> {
     const canonical = mustBeKey(key);
+    await arrived(canonical);
     await stopAll(activeOf(canonical), 'rpc');
-    const record = await store.resetSession(canonical, agentOfSessionKey(canonical), crypto().randomUUID(), clock.now());
-    tellChanged('reset', record);
-    return viewOf(record);
+    const told = (session: SessionRecord): void => tellChanged('reset', session);
+    return viewOf(await store.resetSession(canonical, agentOfSessionKey(canonical), crypto().randomUUID(), clock.now(), told));
   }
 
   async function setSessionModel(key: string, model: string | null): Promise<SessionView | WireError> {
@@ -608,9 +619,11 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
       if (view === undefined) return unknownModel(model);
       ref = refOf(view);
     }
-    const record = await store.setSessionModel(canonical, agentOfSessionKey(canonical), crypto().randomUUID(), ref, clock.now());
-    lanes.refresh(canonical, (runId) => providerOfRun(active.get(runId)));
-    tellChanged('patch', record);
+    const told = (session: SessionRecord): void => {
+      lanes.refresh(canonical, (runId) => providerOfRun(active.get(runId)));
+      tellChanged('patch', session);
+    };
+    const record = await store.setSessionModel(canonical, agentOfSessionKey(canonical), crypto().randomUUID(), ref, clock.now(), told);
     return viewOf(record);
   }
 

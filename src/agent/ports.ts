@@ -305,8 +305,10 @@ export interface AgentStore {
   /** Entries that one run has written, oldest first. */
   entriesOfRun(sessionId: string, runId: string): readonly TranscriptEntry[];
 
+  // `told` is called when the disk has it, in the order of the log over all writes, and before the promise resolves; not when nothing was written.
+
   /** Run row and user message in one write; makes the session where there is none. */
-  accept(run: NewRun): Promise<Accepted>;
+  accept(run: NewRun, told: (accepted: Accepted & { readonly kind: 'new' }) => void): Promise<Accepted>;
   /** These are being taken up (or, after a crash, closed) from here on. */
   mark(runIds: readonly string[]): Promise<void>;
   /** What starts that found a mark mean: the mark goes, the count and perhaps the time since when it is held stay. */
@@ -317,10 +319,23 @@ export interface AgentStore {
   /** A replaced attempt: its partial text goes. */
   clearJournal(runId: string): Promise<void>;
   /** Entries of a run that goes on (a finished model step, a tool result). The journal of the step goes with it. */
-  appendStep(runId: string, entries: readonly NewEntry[], at: number): Promise<Written>;
-  finish(end: RunEnd): Promise<Written>;
-  resetSession(key: string, agentId: string, newSessionId: string, at: number): Promise<SessionRecord>;
-  setSessionModel(key: string, agentId: string, newSessionId: string, model: string | null, at: number): Promise<SessionRecord>;
+  appendStep(runId: string, entries: readonly NewEntry[], at: number, told: (written: Written) => void): Promise<Written>;
+  finish(end: RunEnd, told: (written: Written) => void): Promise<Written>;
+  resetSession(
+    key: string,
+    agentId: string,
+    newSessionId: string,
+    at: number,
+    told: (session: SessionRecord) => void,
+  ): Promise<SessionRecord>;
+  setSessionModel(
+    key: string,
+    agentId: string,
+    newSessionId: string,
+    model: string | null,
+    at: number,
+    told: (session: SessionRecord) => void,
+  ): Promise<SessionRecord>;
   /**
    * Deletes sessions that were made without a name and whose answer ended at `endedBefore` (ms) or earlier, with all that is kept
    * of them: a bounded part per call. `more`: something is left to delete.

@@ -335,7 +335,13 @@ test('CL-9 after a sleep one unanswered ping is enough', async () => {
 
 test('CL-10 a hole in the numbers is reported on protocol 4, and usual on protocol 3', async () => {
   for (const [protocol, expected] of [
-    [4, [{ expected: 6, received: 8 }]],
+    [
+      4,
+      [
+        { expected: 1, received: 4 },
+        { expected: 6, received: 8 },
+      ],
+    ],
     [3, []],
   ] as const) {
     const { net, client } = setup();
@@ -350,6 +356,27 @@ test('CL-10 a hole in the numbers is reported on protocol 4, and usual on protoc
     expect(gaps).toEqual(expected);
     expect(ticks).toEqual([4, 5, 8, 9, 0]);
   }
+});
+
+test('CL-14 what comes in the same segment as hello-ok arrives, in order, also for who begins to listen when it is open', async () => {
+  const { net, client } = setup();
+  const seen: unknown[] = [];
+  const gaps: Gap[] = [];
+  client.onGap((gap) => gaps.push(gap));
+  client.onState(({ kind }) => {
+    if (kind === 'open') client.on('tick', ({ ts }) => seen.push(ts));
+  });
+  void client.connect();
+  await settled();
+  net.peer.open();
+  net.peer.challenge();
+  await settled();
+  net.peer.answer('connect', helloOk({ protocol: 4 }));
+  for (const seq of [1, 2, 3]) net.peer.event('tick', { ts: seq }, seq);
+  await settled();
+  net.peer.event('tick', { ts: 4 }, 4);
+  expect(seen).toEqual([1, 2, 3, 4]);
+  expect(gaps).toEqual([]);
 });
 
 test('CL-11 connects at the same time share one attempt; close during one ends it', async () => {

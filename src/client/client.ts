@@ -163,6 +163,7 @@ export class GatewayClient {
       },
     );
     this.#become({ kind: 'open', endpoint: connection.endpoint, hello: connection.hello, sinceMs: this.#options.clock.now() });
+    connection.start();
     return { ok: true, value: connection.hello };
   }
 

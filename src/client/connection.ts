@@ -23,6 +23,7 @@ export interface ConnectOptions {
   readonly device?: DeviceKey | undefined;
   /** For the whole way to hello-ok. */
   readonly timeoutMs: number;
+  /** Called from `start` on, also with what came before. */
   readonly onEvent: (frame: EventFrame) => void;
   readonly onClose: (close: SocketClose) => void;
   /** Called as each stage is reached, for people who want to see where the time goes. */
@@ -37,6 +38,8 @@ export interface Connection {
   readonly hello: HelloOk | undefined;
   /** Set once it has ended. */
   readonly lost: SocketClose | undefined;
+  /** Hands over events from here on. What followed hello-ok in the same segment has waited: nobody could have listened yet. */
+  start(): void;
   request(method: string, params?: unknown, options?: RequestOptions): Promise<Result<unknown, Fault>>;
   /** Whether the other end is there: a ping of the transport, or the request `health` where it has none. */
   ping(timeoutMs: number): Promise<boolean>;
@@ -55,6 +58,8 @@ export function openConnection(options: ConnectOptions): Promise<Result<Connecti
     let gone: SocketClose | undefined;
     let socket: Socket | undefined;
     let pongs: (() => void)[] = [];
+    /** Events until somebody listens. */
+    let early: EventFrame[] | undefined = [];
     const requests = new Requests(clock, (text) => socket?.send(text));
 
     const cancelDeadline = clock.after(options.timeoutMs, () =>
@@ -85,6 +90,11 @@ export function openConnection(options: ConnectOptions): Promise<Result<Connecti
           hello,
           get lost() {
             return gone;
+          },
+          start() {
+            const frames = early ?? [];
+            early = undefined;
+            for (const frame of frames) options.onEvent(frame);
           },
           request: (method, params, requestOptions) => requests.request(method, params, requestOptions),
           ping,
@@ -118,12 +128,14 @@ export function openConnection(options: ConnectOptions): Promise<Result<Connecti
       const nowMs = isRecord(challenge) && typeof challenge['ts'] === 'number' ? challenge['ts'] : clock.now();
       const params = await connectParams(options.hello, options.auth, options.device, { nonce, nowMs });
       if (settled) return;
-      const answer = await requests.request('connect', params, { timeoutMs: 0 });
-      if (!answer.ok) return fail(answer.error);
-      const hello = answer.value;
-      if (!isRecord(hello) || hello['type'] !== 'hello-ok')
-        return fail({ kind: 'garbled', message: 'connect was not answered with hello-ok' });
-      ready(hello as unknown as HelloOk);
+      // Taken while it is received: the next frame may have come with it.
+      requests.ask('connect', params, { timeoutMs: 0 }, (answer) => {
+        if (!answer.ok) return fail(answer.error);
+        const hello = answer.value;
+        if (!isRecord(hello) || hello['type'] !== 'hello-ok')
+          return fail({ kind: 'garbled', message: 'connect was not answered with hello-ok' });
+        ready(hello as unknown as HelloOk);
+      });
     }
 
     if (signal?.aborted) return fail({ kind: 'aborted' });
@@ -146,7 +158,9 @@ export function openConnection(options: ConnectOptions): Promise<Result<Connecti
           if (stage === 'challenge') sayConnect(frame.payload).catch((thrown) => fail({ kind: 'unreachable', message: messageOf(thrown) }));
           return;
         }
-        if (stage === 'ready') options.onEvent(frame);
+        if (stage !== 'ready') return;
+        if (early === undefined) options.onEvent(frame);
+        else early.push(frame);
       },
       pong() {
         for (const onPong of [...pongs]) onPong();

@@ -38,8 +38,7 @@ export class Events {
     const { seq } = frame;
     if (seq !== undefined) {
       const expected = this.#lastSeq + 1;
-      // The first number of a connection may be any: events can have passed while hello-ok was on its way.
-      const hole = this.#dense && this.#lastSeq > 0 && seq !== expected;
+      const hole = this.#dense && seq !== expected;
       if (seq > this.#lastSeq) this.#lastSeq = seq;
       if (hole && seq > expected) this.#onGap({ expected, received: seq });
     }

@@ -44,20 +44,23 @@ export class Requests {
   }
 
   request(method: string, params: unknown, options: RequestOptions = {}): Promise<Result<unknown, Fault>> {
-    if (this.#over !== undefined) return Promise.resolve(err(this.#over));
+    return new Promise((resolve) => this.ask(method, params, options, resolve));
+  }
+
+  /** The same for who has to act on the answer before the next frame is looked at: `done` is called while the answer is received. */
+  ask(method: string, params: unknown, options: RequestOptions, done: (outcome: Result<unknown, Fault>) => void): void {
+    if (this.#over !== undefined) return done(err(this.#over));
     const { signal } = options;
-    if (signal?.aborted) return Promise.resolve(err({ kind: 'aborted' }));
+    if (signal?.aborted) return done(err({ kind: 'aborted' }));
     const id = String(++this.#count);
-    return new Promise((resolve) => {
-      const onAbort = (): void => this.#finish(id, err({ kind: 'aborted' }));
-      const settle = (outcome: Result<unknown, Fault>): void => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve(outcome);
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.#waiting.set(id, { options, settle, cancelTimer: this.#deadline(id, options) });
-      this.#send(JSON.stringify(params === undefined ? { type: 'req', id, method } : { type: 'req', id, method, params }));
-    });
+    const onAbort = (): void => this.#finish(id, err({ kind: 'aborted' }));
+    const settle = (outcome: Result<unknown, Fault>): void => {
+      signal?.removeEventListener('abort', onAbort);
+      done(outcome);
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#waiting.set(id, { options, settle, cancelTimer: this.#deadline(id, options) });
+    this.#send(JSON.stringify(params === undefined ? { type: 'req', id, method } : { type: 'req', id, method, params }));
   }
 
   /** An answer to nobody (late, or not ours) is dropped. */

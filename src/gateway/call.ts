@@ -34,6 +34,8 @@ export interface Call {
   more(payload: unknown): void;
   /** Runs `task` when the final answer has been handed to the connection, whatever it says: for what must not come before it. Must not throw. */
   afterAnswer(task: () => void): void;
+  /** What it asked for is true now: its connection hears of it, and of all that comes later, when the (first) answer has left. */
+  holdEvents(): void;
 }
 
 export type Handler<Params> = (params: Params, call: Call) => unknown | Refusal | Promise<unknown | Refusal>;

@@ -29,7 +29,7 @@ async function leaving(handler: (call: Call, closeAll: () => void) => unknown): 
   const lanes = new FairLanes(manualClock(), { lane: RATE, share: RATE, spare: RATE });
   const bound: Handler<never> = (_, call) => handler(call, () => hub.closeWhere(({ deviceId }) => deviceId === 'd', 4001, 'gone', call));
   const methods = bindMethods(new Map([['leave', leave]]), { leave: bound });
-  const call = { ...base, connId: 'mine', openedAt: 0, clientId: 'c', clientMode: 'm', clientLabel: 'l' };
+  const call = { ...base, connId: 'mine', openedAt: 0, clientId: 'c', clientMode: 'm', clientLabel: 'l', hold: () => () => {} };
   await new Promise<void>((resolve) => {
     const ports = { methods, log: silentLog, writes: lanes, control: lanes };
     const checked = precheck(ports, 'leave', 10, call);

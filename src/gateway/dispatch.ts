@@ -10,7 +10,10 @@ import { type Call, type Handler, Prebuilt } from './call.ts';
 import type { FairLanes } from './lanes.ts';
 
 /** A call without the verbs that dispatch gives it. */
-export type Caller = Omit<Call, 'more' | 'afterAnswer'>;
+export interface Caller extends Omit<Call, 'more' | 'afterAnswer' | 'holdEvents'> {
+  /** Events of its connection wait from here on, until what this gives is called. */
+  hold(): () => void;
+}
 
 /** A descriptor with the handler that answers it. */
 export interface Bound {
@@ -88,8 +91,14 @@ export function perform(
   }
   // What an answer causes (its own connection is closed, say) comes after it, whatever the answer is.
   let consequences: (() => void)[] | undefined;
-  const final = (text: string): void => {
+  let release: (() => void) | undefined;
+  const first = (text: string): void => {
     send(text);
+    release?.();
+    release = undefined;
+  };
+  const final = (text: string): void => {
+    first(text);
     const due = consequences ?? [];
     consequences = [];
     for (const task of due) task();
@@ -106,12 +115,15 @@ export function perform(
     );
   };
   try {
-    const more = (payload: unknown): void => send(ok(id, payload));
+    const more = (payload: unknown): void => first(ok(id, payload));
+    const holdEvents = (): void => {
+      release ??= call.hold();
+    };
     const afterAnswer = (task: () => void): void => {
       consequences ??= [];
       consequences.push(task);
     };
-    const answer = (handler as Handler<unknown>)(params.value, { ...call, more, afterAnswer });
+    const answer = (handler as Handler<unknown>)(params.value, { ...call, more, afterAnswer, holdEvents });
     if (answer instanceof Promise) return answer.then((value) => final(textOf(id, value)), failed).catch(failed);
     final(textOf(id, answer));
   } catch (thrown) {

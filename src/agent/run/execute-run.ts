@@ -429,7 +429,7 @@ class Turn {
 
   private async append(entries: readonly NewEntry[]): Promise<void> {
     const { active: run, deps } = this;
-    deps.onWritten({ run: run.runId, ...(await deps.store.appendStep(run.runId, entries, deps.clock.now())) });
+    await deps.store.appendStep(run.runId, entries, deps.clock.now(), (written) => deps.onWritten({ run: run.runId, ...written }));
   }
 
   private parts(): AssistantPart[] {

@@ -3,6 +3,7 @@ import { OWNER } from '../../auth/principal.ts';
 import type { Log } from '../../lib/log.ts';
 import { errorText, type FrameFault, withSeq } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { AnswerFirst } from '../answer-first.ts';
 import type { Subscriptions } from '../call.ts';
 import type { Caller, DispatchPorts } from '../dispatch.ts';
 import { type HeldPorts, type Holder, PIECE_BYTES, type Way } from '../held-bytes.ts';
@@ -64,6 +65,7 @@ class AdminConnection implements Receiver, Requester, Holder, Source {
   readonly #socket: Socket;
   readonly #ports: AdminSocketPorts;
   readonly #lane: Lane;
+  readonly #events = new AnswerFirst<OutEvent>((event) => this.#event(event));
   #chunks: Buffer[] = [];
   #pending = 0;
   #pile: Pile | undefined;
@@ -82,6 +84,10 @@ class AdminConnection implements Receiver, Requester, Holder, Source {
   }
 
   event(event: OutEvent): void {
+    this.#events.event(event);
+  }
+
+  #event(event: OutEvent): void {
     if (!this.subscriptions.all) return;
     // A reader this slow does without what may be dropped; what may not ends it, in `#write`.
     if (event.durability !== 'log' && this.#socket.writableLength > LIMITS.maxBufferedBytes) return;
@@ -173,7 +179,17 @@ class AdminConnection implements Receiver, Requester, Holder, Source {
   call(): Caller {
     const { connId, protocol, principal, subscriptions } = this;
     // The rates that ask for `openedAt` are not for the owner.
-    return { connId, openedAt: 0, protocol, principal, clientId: 'cli', clientMode: 'cli', clientLabel: 'local', subscriptions };
+    return {
+      connId,
+      openedAt: 0,
+      protocol,
+      principal,
+      clientId: 'cli',
+      clientMode: 'cli',
+      clientLabel: 'local',
+      subscriptions,
+      hold: () => this.#events.hold(),
+    };
   }
   send(text: string): void {
     this.#write(text);

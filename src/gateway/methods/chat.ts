@@ -52,15 +52,18 @@ export function chatHandlers(agent: Agent, clock: Clock) {
       if (isRefusal(attachments)) return attachments;
       if (params.message.trim() === '' && attachments.length === 0) return refuse('INVALID_REQUEST', 'message or attachment required');
       const thinking = thinkingLevel(params.thinking);
-      const outcome = await agent.send({
-        runId: params.idempotencyKey,
-        sessionKey,
-        message: params.message,
-        ...(attachments.length > 0 && { attachments }),
-        origin: originOf(call, 'chat'),
-        ...(thinking !== undefined && { thinking }),
-        ...(params.timeoutMs !== undefined && params.timeoutMs > 0 && { timeoutMs: params.timeoutMs }),
-      });
+      const outcome = await agent.send(
+        {
+          runId: params.idempotencyKey,
+          sessionKey,
+          message: params.message,
+          ...(attachments.length > 0 && { attachments }),
+          origin: originOf(call, 'chat'),
+          ...(thinking !== undefined && { thinking }),
+          ...(params.timeoutMs !== undefined && params.timeoutMs > 0 && { timeoutMs: params.timeoutMs }),
+        },
+        call.holdEvents,
+      );
       switch (outcome.status) {
         case 'refused':
           return refusal(outcome.error);
@@ -122,7 +125,7 @@ export function chatHandlers(agent: Agent, clock: Clock) {
       ...(params.timeout !== undefined && params.timeout > 0 && { timeoutMs: params.timeout * 1000 }),
       ...(params.extraSystemPrompt !== undefined && { extraSystemPrompt: params.extraSystemPrompt }),
     };
-    const outcome = await agent.send(request);
+    const outcome = await agent.send(request, call.holdEvents);
     if (outcome.status === 'refused') return refusal(outcome.error);
     const { runId } = outcome;
     const accepted = { runId, status: 'accepted', acceptedAt: agent.run(runId)?.acceptedAt ?? 0 };

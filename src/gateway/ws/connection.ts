@@ -12,6 +12,7 @@ import { errorText, eventBody, type FrameFault, parseRequest, type RequestFrame,
 import { LIMITS } from '../../protocol/limits.ts';
 import { parseParams } from '../../protocol/parse-params.ts';
 import { MAX_PROTOCOL, MIN_PROTOCOL, negotiate, type Protocol } from '../../protocol/version.ts';
+import { AnswerFirst } from '../answer-first.ts';
 import type { Subscriptions } from '../call.ts';
 import { type Caller, type DispatchPorts, frameLimit } from '../dispatch.ts';
 import type { HeldPorts, Holder, Way } from '../held-bytes.ts';
@@ -80,6 +81,9 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
   readonly #ws: WebSocket;
   readonly #ports: ConnectionPorts;
   readonly #outbox: Outbox;
+  readonly #events = new AnswerFirst<OutEvent>((event) => {
+    if (this.#state.at === 'open') this.#outbox.event(event);
+  });
   readonly #lane: Lane;
   readonly #unfinished: Unfinished;
   #state: State;
@@ -166,7 +170,7 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
   }
 
   event(event: OutEvent): void {
-    if (this.#state.at === 'open') this.#outbox.event(event);
+    this.#events.event(event);
   }
 
   /** Says why and closes; a peer that does not answer the close is cut after a short grace. */
@@ -334,6 +338,7 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
       clientMode: client.mode,
       clientLabel: client.displayName ?? client.id,
       subscriptions: this.subscriptions,
+      hold: () => this.#events.hold(),
     };
   }
   send(text: string): void {

@@ -9,6 +9,9 @@ import { openDatabase } from './open.ts';
 import { SESSION_LIST_STEP } from './session-list.ts';
 import { UNNAMED_SESSIONS_STEP } from './unnamed-sessions.ts';
 
+/** For who does not listen. */
+const quiet = (): void => {};
+
 const USAGE = { input: 3, output: 2, cacheRead: 1, cacheWrite: 0, total: 5 };
 
 async function opened() {
@@ -67,27 +70,35 @@ describe("the agent's store", () => {
             if (action === 'accept') {
               const runId = `run-${++n}`;
               open.push(runId);
-              work.push(s.store.accept(newRun(runId, key)));
+              work.push(s.store.accept(newRun(runId, key), quiet));
             } else if (action === 'reset') {
-              work.push(s.store.resetSession(key, 'main', `reset-${++n}`, 5));
-            } else if (open[0] !== undefined && action === 'step') work.push(s.store.appendStep(open[0], [reply('x'), reply('y')], 7));
-            else if (open[0] !== undefined && action === 'repeat') work.push(s.store.accept(newRun(open[0], key)));
+              work.push(s.store.resetSession(key, 'main', `reset-${++n}`, 5, quiet));
+            } else if (open[0] !== undefined && action === 'step')
+              work.push(s.store.appendStep(open[0], [reply('x'), reply('y')], 7, quiet));
+            else if (open[0] !== undefined && action === 'repeat') work.push(s.store.accept(newRun(open[0], key), quiet));
             else if (action === 'finish') {
               const runId = open.shift();
-              if (runId !== undefined) work.push(s.store.finish({ runId, status: 'ok', at: 9, usage: USAGE, entries: [reply('end')] }));
+              if (runId !== undefined)
+                work.push(s.store.finish({ runId, status: 'ok', at: 9, usage: USAGE, entries: [reply('end')] }, quiet));
             }
           }
           await Promise.all(work);
-          const sessions = s.db.prepare('SELECT session_id, last_seq FROM session_ids').all() as { session_id: string; last_seq: number }[];
-          for (const { session_id, last_seq } of sessions) {
+          const sessions = s.db.prepare('SELECT session_id, key, last_seq FROM session_ids').all() as {
+            session_id: string;
+            key: string;
+            last_seq: number;
+          }[];
+          for (const { session_id, key, last_seq } of sessions) {
             const { entries, total } = s.store.entries(session_id, { limit: 1_000 });
             expect(total).toBe(last_seq);
             expect(entries.map(({ seq }) => seq)).toEqual(entries.map((_, i) => i + 1));
-            const logged = s.events.read(`session:${session_id}`, 0, 1_000);
+            const logged = s.events.read(`session:${key}`, 0, 1_000);
             expect(logged.map(({ seq }) => seq)).toEqual(logged.map((_, i) => i + 1));
             const inLog = logged
               .filter(({ kind }) => kind === 'message')
-              .map(({ payload }) => (JSON.parse(payload) as { entry: { seq: number } }).entry.seq);
+              .map(({ payload }) => JSON.parse(payload) as { sessionId: string; seq: number })
+              .filter(({ sessionId }) => sessionId === session_id)
+              .map(({ seq }) => seq);
             expect(inLog).toEqual(entries.map(({ seq }) => seq));
           }
         },
@@ -98,7 +109,7 @@ describe("the agent's store", () => {
 
   test('AG-4 a repeat writes nothing', async () => {
     await using s = await opened();
-    const [first, second] = await Promise.all([s.store.accept(newRun('r1')), s.store.accept(newRun('r1'))]);
+    const [first, second] = await Promise.all([s.store.accept(newRun('r1'), quiet), s.store.accept(newRun('r1'), quiet)]);
     expect(first.kind).toBe('new');
     expect(second.kind).toBe('known');
     const { sessionId } = s.store.session('agent:main:main') ?? { sessionId: '' };
@@ -108,10 +119,10 @@ describe("the agent's store", () => {
   test('AG-1 usage adds up over runs, and a second end changes nothing', async () => {
     await using s = await opened();
     for (const runId of ['r1', 'r2']) {
-      await s.store.accept(newRun(runId));
-      await s.store.finish({ runId, status: 'ok', at: 9, usage: USAGE, entries: [reply('one')] });
+      await s.store.accept(newRun(runId), quiet);
+      await s.store.finish({ runId, status: 'ok', at: 9, usage: USAGE, entries: [reply('one')] }, quiet);
     }
-    const again = await s.store.finish({ runId: 'r1', status: 'error', at: 10, usage: USAGE, entries: [reply('two')] });
+    const again = await s.store.finish({ runId: 'r1', status: 'error', at: 10, usage: USAGE, entries: [reply('two')] }, quiet);
     expect(again.entries).toEqual([]);
     expect(s.store.session('agent:main:main')).toMatchObject({ usage: { input: 6, output: 4, total: 10 }, lastStatus: 'done' });
     expect(s.store.run('r1')).toMatchObject({ status: 'ok' });
@@ -120,20 +131,21 @@ describe("the agent's store", () => {
 
   test('AG-30 the journal is in order and goes with the step it belongs to', async () => {
     await using s = await opened();
-    await s.store.accept(newRun('r1'));
+    await s.store.accept(newRun('r1'), quiet);
     for (const part of ['a', 'b', 'ç']) await s.store.appendJournal('r1', part);
     expect(s.store.journal('r1')).toBe('abç');
     expect(s.store.unfinishedRuns()).toMatchObject([{ run: { runId: 'r1', status: 'queued' } }]);
     expect(s.store.request('r1')).toMatchObject({ message: 'message of r1' });
     await s.store.markRunning('r1', 5);
     expect(s.store.unfinishedRuns()).toMatchObject([{ run: { status: 'running', startedAt: 5 } }]);
-    await s.store.appendStep('r1', [reply('abç')], 6);
+    await s.store.appendStep('r1', [reply('abç')], 6, quiet);
     expect(s.store.journal('r1')).toBe('');
   });
 
   test('AG-93 what has not ended is told by ids and sizes, whatever it holds', async () => {
     await using s = await opened();
-    for (let n = 0; n < 20; n++) await s.store.accept({ ...newRun(`r${n}`, `agent:main:${n}`, 'x'.repeat(200_000)), file: `file-${n}` });
+    for (let n = 0; n < 20; n++)
+      await s.store.accept({ ...newRun(`r${n}`, `agent:main:${n}`, 'x'.repeat(200_000)), file: `file-${n}` }, quiet);
     await s.store.mark(['r1', 'r2']);
     await s.store.setDeaths([{ runId: 'r2', deaths: 2, heldAt: 7 }]);
     const found = s.store.unfinishedRuns().map(({ run, ...rest }) => ({ ...rest, runId: run.runId }));
@@ -144,21 +156,21 @@ describe("the agent's store", () => {
     ]);
     expect(JSON.stringify(found).length).toBeLessThan(20 * 400);
     await s.store.markRunning('r1', 5);
-    await s.store.finish({ runId: 'r2', status: 'aborted', at: 9, usage: USAGE, entries: [] });
+    await s.store.finish({ runId: 'r2', status: 'aborted', at: 9, usage: USAGE, entries: [] }, quiet);
     expect(s.store.unfinishedRuns().map(({ run, isMarked }) => [run.runId, isMarked])).toContainEqual(['r1', false]);
     expect(s.db.prepare('SELECT count(*) AS n FROM run_waiting').get()).toEqual({ n: 19 });
   });
 
   test('AG-43 a session of 100,000 messages opens as fast as a small one', async () => {
     await using s = await opened();
-    await s.store.accept(newRun('r1'));
+    await s.store.accept(newRun('r1'), quiet);
     const { sessionId } = s.store.session('agent:main:main') ?? { sessionId: '' };
     await s.db.write((tx) => {
       const insert = tx.prepare('INSERT INTO transcript (session_id, seq, id, at, run_id, message) VALUES (?, ?, ?, 1, NULL, ?)');
       for (let seq = 2; seq <= 100_000; seq++) insert.run(sessionId, seq, `bulk-${seq}`, '{"role":"user","text":"x"}');
       tx.prepare('UPDATE session_ids SET last_seq = 100000 WHERE session_id = ?').run(sessionId);
     });
-    await s.store.accept(newRun('small', 'agent:main:small'));
+    await s.store.accept(newRun('small', 'agent:main:small'), quiet);
     const small = s.store.session('agent:main:small')?.sessionId ?? '';
     const time = (id: string, query: object): number => {
       const times = Array.from({ length: 50 }, () => {
@@ -191,19 +203,19 @@ test('HT-70 a session that nobody was given the name of goes with all it had whe
       .map((table) => Number(Object.values(s.db.prepare(`SELECT count(*) FROM ${table}`).get() ?? {})[0]))
       .reduce((sum, n) => sum + n, 0);
   const end = (runId: string, at: number) =>
-    s.store.finish({ runId, status: 'ok', at, usage: USAGE, entries: [reply(`answer of ${runId}`)] });
+    s.store.finish({ runId, status: 'ok', at, usage: USAGE, entries: [reply(`answer of ${runId}`)] }, quiet);
 
   for (let i = 0; i < 20; i++) {
-    await s.store.accept(oneOff(`r${i}`, `agent:main:openai:${i}`));
+    await s.store.accept(oneOff(`r${i}`, `agent:main:openai:${i}`), quiet);
     await end(`r${i}`, 100 + i);
   }
   // One is still being answered, one was used again, one is named by its user from the start.
-  await s.store.accept(oneOff('running', 'agent:main:openai:running'));
-  await s.store.accept(oneOff('used', 'agent:main:openai:used'));
+  await s.store.accept(oneOff('running', 'agent:main:openai:running'), quiet);
+  await s.store.accept(oneOff('used', 'agent:main:openai:used'), quiet);
   await end('used', 50);
-  await s.store.accept(newRun('used-again', 'agent:main:openai:used'));
+  await s.store.accept(newRun('used-again', 'agent:main:openai:used'), quiet);
   await end('used-again', 60);
-  await s.store.accept(newRun('named', 'agent:main:openai-user:me'));
+  await s.store.accept(newRun('named', 'agent:main:openai-user:me'), quiet);
   await end('named', 50);
 
   expect(await s.store.sweepUnnamed(99)).toEqual({ gone: [], more: false });
@@ -222,7 +234,7 @@ test('HT-70 a session that nobody was given the name of goes with all it had whe
   expect(s.store.session('agent:main:openai-user:me')).toBeDefined();
   // What is left is what those three have: nothing of the twenty lies anywhere.
   const left = rows();
-  await s.store.accept(oneOff('last', 'agent:main:openai:last'));
+  await s.store.accept(oneOff('last', 'agent:main:openai:last'), quiet);
   await end('last', 20_000);
   for (let more = true; more; ) more = (await s.store.sweepUnnamed(30_000)).more;
   expect(rows()).toBe(left);

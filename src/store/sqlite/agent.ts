@@ -171,8 +171,8 @@ const unfinishedOf = (row: Row): UnfinishedRun => ({
 const FINISHED = { ok: 'done', error: 'failed', interrupted: 'failed', aborted: 'killed' } as const;
 
 /**
- * The agent's store on the state dir's database. Every entry and every end of a run is also an event of the topic
- * `session:<sessionId>`, in the same transaction: `message` {sessionKey, entry}, `run` {runId, status, …}, `reset`.
+ * The agent's store on the state dir's database. Every entry, every end of a run and every reset is also an event of the session's topic, in the same
+ * transaction: `message` {sessionId, seq, id, runId}, which refers to the entry, `run` {runId, status, …}, `reset` {sessionId}.
  */
 export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): AgentStore {
   const one = (source: Pick<Tx, 'prepare'>, sql: string, ...args: (string | number | null)[]): Row | undefined =>
@@ -223,7 +223,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         runId,
         JSON.stringify(message),
       );
-      log.append(tx, sessionTopic(sessionId), 'message', JSON.stringify({ sessionKey, entry }), at);
+      log.append(tx, sessionTopic(sessionKey), 'message', JSON.stringify({ sessionId, seq, id, runId }), at);
       return entry;
     });
     tx.prepare('UPDATE session_ids SET last_seq = ? WHERE session_id = ?').run(seq, sessionId);
@@ -276,7 +276,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
     entries: transcript.entries,
     entriesOfRun: transcript.entriesOfRun,
 
-    accept: (run) =>
+    accept: (run, told) =>
       db.write((tx): Accepted => {
         const { request, spilled, at } = run;
         const kept: KeptRequest =
@@ -315,7 +315,15 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
           run.preview,
           request.sessionKey,
         );
-        return { kind: 'new', run: runIn(tx, request.runId), entry, session: sessionIn(tx, request.sessionKey), created };
+        const accepted = {
+          kind: 'new' as const,
+          run: runIn(tx, request.runId),
+          entry,
+          session: sessionIn(tx, request.sessionKey),
+          created,
+        };
+        tx.afterCommit(() => told(accepted));
+        return accepted;
       }),
     mark: (runIds) =>
       db.write((tx) => {
@@ -340,15 +348,17 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         );
       }),
     clearJournal: (runId) => db.write((tx) => dropJournal(tx, runId)),
-    appendStep: (runId, entries, at) =>
+    appendStep: (runId, entries, at, told) =>
       db.write((tx): Written => {
         const { sessionId, sessionKey } = runIn(tx, runId);
         dropJournal(tx, runId);
         const written = addEntries(tx, sessionId, sessionKey, runId, entries);
         tx.prepare('UPDATE sessions SET updated_at = ? WHERE key = ?').run(at, sessionKey);
-        return { entries: written, session: sessionIn(tx, sessionKey) };
+        const step = { entries: written, session: sessionIn(tx, sessionKey) };
+        tx.afterCommit(() => told(step));
+        return step;
       }),
-    finish: (end) =>
+    finish: (end, told) =>
       db.write((tx): Written => {
         const run = runIn(tx, end.runId);
         const { sessionId, sessionKey } = run;
@@ -390,7 +400,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
         passing.ended(tx, sessionKey, end.at);
         log.append(
           tx,
-          sessionTopic(sessionId),
+          sessionTopic(sessionKey),
           'run',
           JSON.stringify({
             runId: end.runId,
@@ -402,28 +412,35 @@ export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): A
           }),
           end.at,
         );
-        return { entries, session: sessionIn(tx, sessionKey) };
+        const written = { entries, session: sessionIn(tx, sessionKey) };
+        tx.afterCommit(() => told(written));
+        return written;
       }),
-    resetSession: (key, agentId, newSessionId, at) =>
+    resetSession: (key, agentId, newSessionId, at, told) =>
       db.write((tx): SessionRecord => {
-        if (ensureSession(tx, key, agentId, newSessionId, at, 'webchat')) return sessionIn(tx, key);
-        const before = sessionIn(tx, key);
+        const tell = (session: SessionRecord): SessionRecord => {
+          tx.afterCommit(() => told(session));
+          return session;
+        };
+        if (ensureSession(tx, key, agentId, newSessionId, at, 'webchat')) return tell(sessionIn(tx, key));
         passing.taken(tx, key, false);
-        log.append(tx, sessionTopic(before.sessionId), 'reset', JSON.stringify({ sessionKey: key, sessionId: newSessionId }), at);
+        log.append(tx, sessionTopic(key), 'reset', JSON.stringify({ sessionKey: key, sessionId: newSessionId }), at);
         tx.prepare('INSERT INTO session_ids (session_id, key, created_at) VALUES (?, ?, ?)').run(newSessionId, key, at);
         tx.prepare(
           `UPDATE sessions SET session_id = ?, created_at = ?, updated_at = ?, title = NULL, preview = NULL, last_status = 'idle',
              input_tokens = 0, output_tokens = 0, cache_read = 0, cache_write = 0, total_tokens = 0, context_used = NULL
            WHERE key = ?`,
         ).run(newSessionId, at, at, key);
-        return sessionIn(tx, key);
+        return tell(sessionIn(tx, key));
       }),
-    setSessionModel: (key, agentId, newSessionId, model, at) =>
+    setSessionModel: (key, agentId, newSessionId, model, at, told) =>
       db.write((tx): SessionRecord => {
         ensureSession(tx, key, agentId, newSessionId, at, 'webchat');
         passing.taken(tx, key, false);
         tx.prepare('UPDATE sessions SET model = ?, updated_at = ? WHERE key = ?').run(model, at, key);
-        return sessionIn(tx, key);
+        const session = sessionIn(tx, key);
+        tx.afterCommit(() => told(session));
+        return session;
       }),
     async sweepUnnamed(endedBefore) {
       if (!passing.isDue(endedBefore)) return { gone: [], more: false };

@@ -20,4 +20,9 @@ export interface Database {
 /** What a write may use. Valid only during `work`. */
 export interface Tx {
   prepare(sql: string): StatementSync;
+  /**
+   * Runs `task` when the disk has the transaction, before the promise of the write resolves: for what is told of it. Tasks run in the order in
+   * which they were named, over all writes of the transaction, and are forgotten with a write that is undone. Must not throw.
+   */
+  afterCommit(task: () => void): void;
 }

@@ -65,14 +65,14 @@ interface Touched {
 }
 
 class KeptLists implements Touched {
-  readonly #db: Tx;
+  readonly #db: Pick<Tx, 'prepare'>;
   readonly #reads: DeviceReads;
   #pending: readonly PendingRecord[] | undefined;
   #paired: Map<string, PairedDevice> | undefined;
   #list: readonly PairedDevice[] = [];
   readonly #changed = new Set<string>();
 
-  constructor(db: Tx, reads: DeviceReads) {
+  constructor(db: Pick<Tx, 'prepare'>, reads: DeviceReads) {
     this.#db = db;
     this.#reads = reads;
   }
@@ -121,7 +121,7 @@ class KeptLists implements Touched {
   }
 }
 
-function readsOn(db: Tx): DeviceReads {
+function readsOn(db: Pick<Tx, 'prepare'>): DeviceReads {
   const one = <T>(sql: string, key: string): T | undefined => {
     const row = db.prepare(sql).get(key);
     return row === undefined ? undefined : recordOf<T>(row);

@@ -27,13 +27,26 @@ interface Waiting {
   reject(reason: unknown): void;
 }
 
-type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly thrown: unknown };
+type Outcome =
+  | { readonly ok: true; readonly value: unknown; readonly after: readonly (() => void)[] }
+  | { readonly ok: false; readonly thrown: unknown };
+
+const NOTHING: readonly (() => void)[] = [];
 
 /** What one `work` sees; dead once it has returned, so that nothing can be written outside a transaction. */
 class LiveTx implements Tx {
   #prepare: ((sql: string) => StatementSync) | undefined;
+  #after: (() => void)[] | undefined;
   constructor(prepare: (sql: string) => StatementSync) {
     this.#prepare = prepare;
+  }
+  get after(): readonly (() => void)[] {
+    return this.#after ?? NOTHING;
+  }
+  afterCommit(task: () => void): void {
+    if (this.#prepare === undefined) throw new Error('a Tx was used after its work had returned');
+    this.#after ??= [];
+    this.#after.push(task);
   }
   prepare(sql: string): StatementSync {
     if (this.#prepare === undefined) throw new Error('a Tx was used after its work had returned');
@@ -47,7 +60,8 @@ class LiveTx implements Tx {
 /**
  * Group commit. Writes queue; at the end of the loop's turn all that came in during it run in one transaction, each
  * in a savepoint of its own, and their promises resolve when COMMIT (which syncs the log) has returned. While the disk
- * syncs, sockets fill, and their writes become the next batch: the slower the disk, the larger the groups.
+ * syncs, sockets fill, and their writes become the next batch: the slower the disk, the larger the groups. What is told of a
+ * write is told then, in the order of the writes, before any of those promises has resolved (`Tx.afterCommit`).
  *
  * Outside of a batch the connection is `query_only`: a write that went around this class throws.
  */
@@ -169,6 +183,7 @@ export class GroupWriter {
     }
     const batch = this.#queue.slice(0, taken);
     this.#queue = this.#queue.slice(taken);
+    if (failure === undefined) for (const outcome of outcomes) if (outcome.ok) for (const task of outcome.after) told(task);
     for (const [index, waiting] of batch.entries()) {
       const outcome = outcomes[index];
       if (outcome !== undefined && !outcome.ok) waiting.reject(outcome.thrown);
@@ -184,7 +199,7 @@ export class GroupWriter {
       const value = waiting.work(tx);
       if (value instanceof Promise) throw new Error('the work of a write is synchronous: a Promise would outlive the transaction');
       this.#prepare('RELEASE one').run();
-      return { ok: true, value };
+      return { ok: true, value, after: tx.after };
     } catch (thrown) {
       // A disk that fails ends the whole batch (SQLite may have rolled back by itself); a bug or a constraint only its own work.
       if (!this.#db.isTransaction || storeProblem(thrown, this.#file) !== undefined) throw thrown;
@@ -224,6 +239,17 @@ export class GroupWriter {
   #change(health: StoreHealth): void {
     this.#health = health;
     for (const listener of this.#listeners) listener(health);
+  }
+}
+
+/** A task that throws is a bug: it must not keep the others, and those who wait for their write, from hearing of it. */
+function told(task: () => void): void {
+  try {
+    task();
+  } catch (thrown) {
+    setImmediate(() => {
+      throw thrown;
+    });
   }
 }
 

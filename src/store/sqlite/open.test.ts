@@ -118,6 +118,55 @@ test('ST-4 a work that throws undoes its own changes alone', async () => {
   expect(store.health()).toEqual({ state: 'ok' });
 });
 
+test('EV-5 what a write tells is told after the commit, in the order of the writes, before any of them resolves; nothing of what is undone', async () => {
+  const store = await opened();
+  const seen: string[] = [];
+  const tell = (text: string, fails = false): Promise<void> =>
+    store
+      .write((tx) => {
+        tx.afterCommit(() => seen.push(`${text} told, ${texts(store).length} there`));
+        tx.prepare('INSERT INTO notes (text) VALUES (?)').run(text);
+        tx.afterCommit(() => seen.push(`${text} told again`));
+        if (fails) throw new Error('changed my mind');
+      })
+      .then(
+        () => void seen.push(`${text} written`),
+        () => void seen.push(`${text} undone`),
+      );
+  await Promise.all([tell('a'), tell('b', true), tell('c')]);
+  expect(seen.slice(0, 4)).toEqual(['a told, 2 there', 'a told again', 'c told, 2 there', 'c told again']);
+  expect(seen.slice(4).sort()).toEqual(['a written', 'b undone', 'c written']);
+
+  // The whole batch is refused: nothing is told.
+  seen.length = 0;
+  store.prepare(`PRAGMA max_page_count = ${pragma(store, 'page_count')}`).get();
+  await Promise.all([tell('d'), tell('x'.repeat(100_000))]);
+  expect(seen).toEqual(['d undone', `${'x'.repeat(100_000)} undone`]);
+});
+
+test('EV-5 a listener that throws keeps nobody from hearing', async () => {
+  const store = await opened();
+  const seen: string[] = [];
+  const uncaught: unknown[] = [];
+  const note = (thrown: unknown): void => void uncaught.push(thrown);
+  const listeners = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException').on('uncaughtException', note);
+  try {
+    await store.write((tx) => {
+      tx.afterCommit(() => {
+        throw new Error('a bug');
+      });
+      tx.afterCommit(() => seen.push('told'));
+    });
+    await new Promise(setImmediate);
+  } finally {
+    process.removeAllListeners('uncaughtException');
+    for (const listener of listeners) process.on('uncaughtException', listener);
+  }
+  expect(seen).toEqual(['told']);
+  expect(uncaught).toHaveLength(1);
+});
+
 test('ST-4 a work that returns a promise is refused and undone', async () => {
   const store = await opened();
   await expect(store.write(async (tx) => tx.prepare("INSERT INTO notes (text) VALUES ('late')").run())).rejects.toThrow(/synchronous/);

@@ -49,7 +49,7 @@ export function unnamedSessions(db: Pick<Database, 'prepare'>) {
       tx.prepare('DELETE FROM runs WHERE run_id = ? AND session_key = ?').run(runId, key);
     });
     if (!entriesGone) return false;
-    const topicId = Number(all(tx, 'SELECT id FROM topics WHERE topic = ?', sessionTopic(sessionId))[0]?.['id'] ?? -1);
+    const topicId = Number(all(tx, 'SELECT id FROM topics WHERE topic = ?', sessionTopic(key))[0]?.['id'] ?? -1);
     const events = all(tx, `SELECT seq, octet_length(payload) AS bytes FROM events WHERE topic_id = ? ORDER BY seq LIMIT ${ROWS}`, topicId);
     const remove = tx.prepare('DELETE FROM events WHERE topic_id = ? AND seq = ?');
     if (!drop(events, budget, ({ seq }) => remove.run(topicId, Number(seq)))) return false;
