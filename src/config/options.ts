@@ -238,6 +238,13 @@ const gateway = object(
       },
       { reload: 'none' },
     ),
+    eventLog: object('What clients that were away are told from.', {
+      keepDays: num('How long an event is kept, days. A client that was away for longer is shown how things stand.', {
+        default: 90,
+        min: 1,
+      }),
+      keepEvents: int('How many events are kept at most, about 200 bytes each.', { default: 1_000_000, min: 1_000 }),
+    }),
     http: object('HTTP APIs.', {
       endpoints: object('Which of them are on.', {
         chatCompletions: object('POST /v1/chat/completions, and GET /v1/models with it.', {

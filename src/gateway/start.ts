@@ -59,6 +59,7 @@ import { Lifecycle, within } from './lifecycle.ts';
 import { Listeners, listenUrl } from './listeners.ts';
 import { createLog } from './log.ts';
 import { LogFile } from './log-file.ts';
+import { keepLogBounded } from './log-retention.ts';
 import { agentHandlers } from './methods/agents.ts';
 import { chatHandlers } from './methods/chat.ts';
 import { deviceHandlers, pendingRow } from './methods/devices.ts';
@@ -193,6 +194,8 @@ async function runOnce(options: RunGatewayOptions, signals: Signals): Promise<Ou
     closing.push(() => db.close());
     const { identity } = loadGatewayIdentity(paths.gatewayDir, paths.stateDir, clock.now());
     const events = eventLog(db);
+    const retention = () => settings.snapshot.config.gateway.eventLog;
+    closing.push(keepLogBounded({ events, write: (work) => db.write(work), retention, clock, log }));
     const devices = sqliteDevices(db);
 
     // The door.

@@ -9,8 +9,10 @@ import type { Clock } from '../../src/lib/clock.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { attachmentFiles } from '../../src/store/attachments.ts';
+import type { EventLog } from '../../src/store/event-log.ts';
 import { AGENT_SCHEMA, AGENT_WAITING_SCHEMA, createAgentStore } from '../../src/store/sqlite/agent.ts';
-import { EVENT_LOG_STEP, type EventLog, eventLog } from '../../src/store/sqlite/event-log.ts';
+import type { Tx } from '../../src/store/sqlite/database.ts';
+import { EVENT_LOG_STEP, eventLog } from '../../src/store/sqlite/event-log.ts';
 import { openDatabase, type Store } from '../../src/store/sqlite/open.ts';
 import { SESSION_LIST_STEP } from '../../src/store/sqlite/session-list.ts';
 import { UNNAMED_SESSIONS_STEP } from '../../src/store/sqlite/unnamed-sessions.ts';
@@ -18,7 +20,7 @@ import { UNNAMED_SESSIONS_STEP } from '../../src/store/sqlite/unnamed-sessions.t
 export interface TestAgent extends AsyncDisposable {
   readonly agent: Agent;
   readonly db: Store;
-  readonly events: EventLog;
+  readonly events: EventLog<Tx>;
   readonly dir: string;
   readonly workspace: string;
   /** Everything the runs told, in order. */

@@ -11,8 +11,8 @@ import type {
   UnfinishedRun,
   Written,
 } from '../../agent/ports.ts';
+import type { EventLog } from '../event-log.ts';
 import type { Database, Tx } from './database.ts';
-import type { EventLog } from './event-log.ts';
 import { sessionList } from './session-list.ts';
 import { sessionTopic } from './session-topic.ts';
 import { transcriptReader } from './transcript.ts';
@@ -174,7 +174,7 @@ const FINISHED = { ok: 'done', error: 'failed', interrupted: 'failed', aborted: 
  * The agent's store on the state dir's database. Every entry, every end of a run and every reset is also an event of the session's topic, in the same
  * transaction: `message` {sessionId, seq, id, runId}, which refers to the entry, `run` {runId, status, …}, `reset` {sessionId}.
  */
-export function createAgentStore(db: Database, log: Pick<EventLog, 'append'>): AgentStore {
+export function createAgentStore(db: Database, log: Pick<EventLog<Tx>, 'append'>): AgentStore {
   const one = (source: Pick<Tx, 'prepare'>, sql: string, ...args: (string | number | null)[]): Row | undefined =>
     source.prepare(sql).get(...args) as Row | undefined;
   const all = (sql: string, ...args: (string | number | null)[]): Row[] => db.prepare(sql).all(...args) as Row[];

@@ -1,9 +1,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { eventLogContract } from '../../../test/support/event-log-contract.ts';
+import { memoryEventLog } from '../../../test/support/memory-event-log.ts';
 import { tempDir } from '../../../test/support/temp-dir.ts';
-import { EVENT_LOG_STEP, eventLog, type LogPosition } from './event-log.ts';
+import { EVENT_LOG_STEP, eventLog } from './event-log.ts';
 import { openDatabase, type Store } from './open.ts';
 
 async function opened(dir: string): Promise<Store> {
@@ -12,84 +13,29 @@ async function opened(dir: string): Promise<Store> {
   return result.value;
 }
 
-test('EV-1 seq is dense per topic from 1, row ids rise over all; payloads come back byte for byte', async () => {
-  using dir = tempDir();
-  const store = await opened(dir.path);
-  const log = eventLog(store);
-  expect(log.head('gateway')).toBeUndefined();
-  const positions = await Promise.all(
-    ['gateway', 'agent:main:main', 'gateway'].map((topic, i) =>
-      store.write((tx) => log.append(tx, topic, 'chat', `{"n": ${i}, "t":"é𝄞"}`, 1000 + i)),
-    ),
-  );
-  expect(positions.map(({ rowId, seq }) => [rowId, seq])).toEqual([
-    [1, 1],
-    [2, 1],
-    [3, 2],
-  ]);
-  expect(log.read('gateway', 0, 10)).toEqual([
-    { rowId: 1, seq: 1, kind: 'chat', at: 1000, payload: '{"n": 0, "t":"é𝄞"}' },
-    { rowId: 3, seq: 2, kind: 'chat', at: 1002, payload: '{"n": 2, "t":"é𝄞"}' },
-  ]);
-  expect(log.read('gateway', 1, 10).map(({ seq }) => seq)).toEqual([2]);
-  expect(log.read('gateway', 0, 1).map(({ seq }) => seq)).toEqual([1]);
-  expect(log.read('nobody', 0, 10)).toEqual([]);
-  expect(log.head('gateway')).toEqual({ epoch: positions[0]?.epoch, seq: 2 });
-  expect(positions[1]?.epoch).not.toBe(positions[0]?.epoch);
-  await store.close();
-});
+describe('EV-1 EV-2 EV-3 EV-5 EV-6 what every log keeps', () => {
+  eventLogContract('in memory', async () => ({ ...memoryEventLog(), [Symbol.asyncDispose]: async () => {} }));
 
-test('EV-2 interleaved appends, some undone, some after a reopen: dense per topic, never reused, one epoch', async () => {
-  const topic = fc.constantFrom('a', 'b', 'c');
-  const step = fc.oneof(
-    { weight: 8, arbitrary: fc.record({ do: fc.constant('append' as const), topic }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('undone' as const), topic }) },
-    { weight: 1, arbitrary: fc.constant({ do: 'turn' as const }) },
-    { weight: 1, arbitrary: fc.constant({ do: 'reopen' as const }) },
-  );
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      using dir = tempDir();
-      let store = await opened(dir.path);
-      const acknowledged: { topic: string; at: LogPosition }[] = [];
-      let pending: Promise<unknown>[] = [];
-      for (const step of steps) {
-        if (step.do === 'append' || step.do === 'undone') {
-          pending.push(
-            store
-              .write((tx) => {
-                const at = eventLog(store).append(tx, step.topic, 'k', '{}', 0);
-                if (step.do === 'undone') throw new Error('undone');
-                return at;
-              })
-              .then(
-                (at) => acknowledged.push({ topic: step.topic, at }),
-                () => undefined,
-              ),
-          );
-        } else {
-          await Promise.all(pending);
-          pending = [];
-          if (step.do === 'reopen') {
-            await store.close();
-            store = await opened(dir.path);
-          }
-        }
-      }
-      await Promise.all(pending);
-      const log = eventLog(store);
-      for (const topic of ['a', 'b', 'c']) {
-        const mine = acknowledged.filter((one) => one.topic === topic);
-        expect(mine.map(({ at }) => at.seq)).toEqual(mine.map((_, i) => i + 1));
-        expect(log.read(topic, 0, 1000).map(({ seq, rowId }) => [seq, rowId])).toEqual(mine.map(({ at }) => [at.seq, at.rowId]));
-        expect(new Set(mine.map(({ at }) => at.epoch)).size).toBeLessThanOrEqual(1);
-        expect(log.head(topic)?.seq).toBe(mine.length > 0 ? mine.length : undefined);
-      }
-      expect(new Set(acknowledged.map(({ at }) => at.rowId)).size).toBe(acknowledged.length);
-      await store.close();
-    }),
-    { numRuns: 40 },
-  );
+  eventLogContract('on SQLite', async () => {
+    const dir = tempDir();
+    let store = await opened(dir.path);
+    let log = eventLog(store);
+    return {
+      get log() {
+        return log;
+      },
+      write: (work) => store.write(work),
+      async reopen() {
+        await store.close();
+        store = await opened(dir.path);
+        log = eventLog(store);
+      },
+      async [Symbol.asyncDispose]() {
+        await store.close();
+        dir[Symbol.dispose]();
+      },
+    };
+  });
 });
 
 test('EV-3 after a restore every topic has a new epoch and goes on counting', async () => {

@@ -1,4 +1,5 @@
 import { crypto } from '../builtins.ts';
+import type { EventLog, LogEntry, ToldEntry, TopicHead } from '../event-log.ts';
 import type { Database, Tx } from './database.ts';
 
 /**
@@ -23,44 +24,10 @@ export const EVENT_LOG_STEP = `
   ) STRICT;
 `;
 
-/** Where an event stands: `rowId` in the whole log, `seq` (dense from 1) in its topic, `epoch` of that topic. */
-export interface LogPosition {
-  readonly rowId: number;
-  readonly epoch: string;
-  readonly seq: number;
-}
-export interface LogEntry {
-  readonly rowId: number;
-  readonly seq: number;
-  readonly kind: string;
-  /** Wall clock, ms. */
-  readonly at: number;
-  /** JSON text, byte for byte as it was appended: a broadcast splices it, a reader parses it. */
-  readonly payload: string;
-}
-export interface TopicHead {
-  readonly epoch: string;
-  readonly seq: number;
-}
-
-/** The append-only log. Ports of other rooms name the part of it they need. */
-export interface EventLog {
-  /** Appends inside a write; durable, and its number final, when that write resolves. `payload` is JSON text. */
-  append(tx: Tx, topic: string, kind: string, payload: string, at: number): LogPosition;
-  /** Events after `afterSeq`, oldest first, at most `limit`. Cost: what is returned, however long the topic is. */
-  read(topic: string, afterSeq: number, limit: number): readonly LogEntry[];
-  /** The topic's epoch and last number; undefined before its first event. */
-  head(topic: string): TopicHead | undefined;
-  /**
-   * Gives every topic a new epoch. For after a restore: numbers that clients saw before may now stand for other events,
-   * so that a cursor of the old epoch must not be resumed.
-   */
-  renewEpochs(tx: Tx): void;
-}
-
 const newEpoch = (): string => crypto().randomBytes(9).toString('base64url');
 
-export function eventLog(db: Database): EventLog {
+export function eventLog(db: Database): EventLog<Tx> {
+  const listeners = new Set<(entry: ToldEntry) => void>();
   return {
     append(tx, topic, kind, payload, at) {
       const { id, epoch, head } = (tx.prepare('UPDATE topics SET head = head + 1 WHERE topic = ? RETURNING id, epoch, head').get(topic) ??
@@ -72,7 +39,14 @@ export function eventLog(db: Database): EventLog {
       const { lastInsertRowid } = tx
         .prepare('INSERT INTO events (topic_id, seq, kind, at, payload) VALUES (?, ?, ?, ?, ?)')
         .run(id, head, kind, at, payload);
-      return { rowId: Number(lastInsertRowid), epoch, seq: head };
+      const rowId = Number(lastInsertRowid);
+      if (listeners.size > 0) {
+        const entry = { topic, epoch, rowId, seq: head, kind, at, payload };
+        tx.afterCommit(() => {
+          for (const listener of listeners) listener(entry);
+        });
+      }
+      return { rowId, epoch, seq: head };
     },
     read(topic, afterSeq, limit) {
       return db
@@ -83,7 +57,28 @@ export function eventLog(db: Database): EventLog {
         .all(topic, afterSeq, limit) as unknown as LogEntry[];
     },
     head(topic) {
-      return db.prepare('SELECT epoch, head AS seq FROM topics WHERE topic = ?').get(topic) as TopicHead | undefined;
+      return db
+        .prepare(
+          `SELECT epoch, head AS seq, coalesce((SELECT min(seq) FROM events WHERE topic_id = topics.id), head + 1) AS first
+           FROM topics WHERE topic = ?`,
+        )
+        .get(topic) as TopicHead | undefined;
+    },
+    tail(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    trim(tx, { before, keep, limit }) {
+      // The newest row's id bounds the number of rows, and the log's own order is that of time: the first rows are all that is looked at.
+      const { last } = tx.prepare('SELECT coalesce(max(row_id), 0) AS last FROM events').get() as { last: number };
+      const oldest = tx.prepare('SELECT row_id AS rowId, at FROM events ORDER BY row_id LIMIT ?').all(limit) as {
+        rowId: number;
+        at: number;
+      }[];
+      const kept = oldest.findIndex(({ rowId, at }) => at >= before && rowId > last - keep);
+      const gone = oldest[(kept === -1 ? oldest.length : kept) - 1];
+      if (gone === undefined) return 0;
+      return Number(tx.prepare('DELETE FROM events WHERE row_id <= ?').run(gone.rowId).changes);
     },
     renewEpochs(tx) {
       const set = tx.prepare('UPDATE topics SET epoch = ? WHERE id = ?');
