@@ -8,8 +8,10 @@ import { expect } from 'vitest';
 import { newStateDir, ROOT, startTestGateway, type TestGateway, type TestGatewayOptions } from '../../support/gateway.ts';
 import { until } from '../../support/until.ts';
 
-/** What the gateway owes everybody else while one caller does its worst. `docs/performance.md` has the table. */
-export const BOUNDS = { lagP99Ms: 20, lagWorstMs: 150, rssMiB: 400 } as const;
+/** `HOSTILE_SLACK=2`: times may be twice as long, for machines that others use too, whose disks and cores stall. What is printed is what was measured. */
+const TIMES = Number(process.env['HOSTILE_SLACK'] ?? 1);
+/** What the gateway owes everybody else while one caller does its worst. */
+export const BOUNDS = { lagP99Ms: 20 * TIMES, lagWorstMs: 150 * TIMES, rssMiB: 400 } as const;
 
 const MIN_MS = 3_000;
 
