@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { until } from '../../../test/support/until.ts';
@@ -95,4 +95,45 @@ test('WS-83 held back, nothing more is parsed until it is let go', async () => {
   expect(seen.length).toBe(1);
   feed?.release();
   await until(() => seen.length === 1_001);
+});
+
+test('WS-83 a body that nobody reads stays with its sender, however busy the gateway is, and arrives whole when it is read', async () => {
+  let request: IncomingMessage | undefined;
+  const server = createServer((each) => {
+    request = each;
+  });
+  const pieces = new Pieces();
+  // Others use up every turn: what comes in large pieces waits.
+  let isBusy = true;
+  const others = {
+    goOn(): void {
+      const until = performance.now() + 5;
+      while (performance.now() < until);
+      if (isBusy) pieces.later(others);
+    },
+  };
+  pieces.later(others);
+  server.on('connection', (socket) => feedHttp(socket, pieces));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  client.on('error', () => {});
+  closers.push(
+    () => client.destroy(),
+    () => server.close(),
+    () => {
+      isBusy = false;
+    },
+  );
+  const body = randomBytes(8 * 1024 * 1024);
+  client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`);
+  client.write(body);
+  await until(() => request !== undefined);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  // What one read of the system brings, at most, beyond the mark.
+  expect(request?.readableLength).toBeLessThan(256 * 1024);
+  isBusy = false;
+  const chunks: Buffer[] = [];
+  for await (const chunk of request as IncomingMessage) chunks.push(chunk as Buffer);
+  expect(Buffer.concat(chunks).equals(body)).toBe(true);
 });

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Pieces, Source } from '../intake/pieces.ts';
 import { release } from '../pile.ts';
@@ -5,13 +6,20 @@ import { release } from '../pile.ts';
 /** So much is handed to the parser at a time: a hundred and fifty of the shortest requests, of which each becomes thousands of bytes of objects. */
 const SLICE = 4 * 1024;
 
+/** What Node keeps with a socket, and looks at to stop reading from it. */
+interface NodeSocket extends Socket {
+  /** Set when the answers of pipelined requests wait for their reader, cleared before it resumes. */
+  readonly _paused?: boolean;
+  readonly parser?: { readonly incoming: (IncomingMessage & { readonly _dumped?: boolean }) | null } | null;
+}
+
 /**
  * Stands between a socket and Node's parser of requests, which makes objects of all that arrived at once: a piece of 64 KiB may hold two thousand
- * requests. Hands over a little at a time, in turns with other connections, and nothing while `hold` or while Node has paused the connection for answers
- * that wait: its parser throws at whatever comes then.
+ * requests. Hands over a little at a time, in turns with other connections, and nothing while `hold`, while a body is not read, or while Node has paused
+ * the connection for answers that wait: its parser throws at whatever comes then.
  */
 export class HttpFeed implements Source {
-  readonly #socket: Socket;
+  readonly #socket: NodeSocket;
   readonly #pieces: Pieces;
   readonly #read: (piece: Buffer) => void;
   /** What was not handed over yet, in order. */
@@ -72,8 +80,14 @@ export class HttpFeed implements Source {
   }
 
   get #isStopped(): boolean {
-    // Node's own word for it: set when the answers of pipelined requests wait for their reader, cleared before it resumes.
-    return this.#isHeld || (this.#socket as Socket & { readonly _paused?: boolean })._paused === true;
+    return this.#isHeld || this.#socket._paused === true || this.#isUnread;
+  }
+
+  /** So much waits of a body that Node has paused the connection: it resumes when that is read, and what is handed over before would pile up. */
+  get #isUnread(): boolean {
+    const incoming = this.#socket.parser?.incoming;
+    if (!incoming || incoming.complete || incoming._dumped === true) return false;
+    return incoming.readableLength >= incoming.readableHighWaterMark;
   }
 
   /** Node reads on. What waits here comes first. */
