@@ -206,6 +206,20 @@ describe('abort', () => {
     expect(t.agent.activeRuns()).toBe(0);
   });
 
+  test('AG-7 one that was sent in the same breath and has to wait: what runs before it is not waited for', async () => {
+    await using t = await withProvider();
+    const [running, waiting] = [turn('TEST:tokens n=500 delay=20'), turn('TEST:tokens n=2')];
+    await t.agent.send(running);
+    await t.told((event) => event.type === 'text');
+    const [sent, stopped] = await Promise.all([
+      t.agent.send(waiting),
+      t.agent.abort({ sessionKey: KEY, runId: waiting.runId, reason: 'rpc', mayAbort: () => true }),
+    ]);
+    expect([sent.status, stopped]).toEqual(['started', { ok: true, runIds: [waiting.runId] }]);
+    expect([running, waiting].map(({ runId }) => t.agent.run(runId)?.status)).toEqual(['running', 'aborted']);
+    expect(types(t.runEvents.filter(({ runId }) => runId === waiting.runId))).toEqual(['end']);
+  });
+
   test('AG-7 only what the caller may stop', async () => {
     await using t = await withProvider();
     const request = turn('TEST:tokens n=50 delay=20');

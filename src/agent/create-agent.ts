@@ -76,6 +76,8 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   const acceptingPerKey = new Map<string, number>();
   /** Resolves when what was sent to a session so far is with the store, so that what has attachments is not overtaken. */
   const acceptingTails = new Map<string, Promise<unknown>>();
+  /** Runs that were taken in this turn of the event loop and get into their lane in the next one. */
+  const beforeLane = new Set<string>();
   let acceptingBytes = 0;
   /** Resolves when the run that is being taken up from the disk is on disk as running. */
   let takenUp: Promise<void> = Promise.resolve();
@@ -499,7 +501,10 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
         tellWritten({ entries: [entry], session });
         tellChanged(created ? 'create' : 'send', session);
         // In a turn of its own: who asked by HTTP listens to the run when it knows that it was taken.
-        setImmediate(() => enqueue(taken, provider, request));
+        beforeLane.add(taken.runId);
+        setImmediate(() => {
+          if (beforeLane.delete(taken.runId)) enqueue(taken, provider, request);
+        });
       });
       handedOver.resolve();
       const accepted = await stored;
@@ -560,7 +565,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     const ends = runs.map((each) => ended(each.runId));
     // The waiting ones first: none of them must begin because the one before it has just ended.
     for (const each of runs.toReversed()) {
-      const waiting = lanes.remove(each.sessionKey, each.runId) || each.heldAt !== undefined;
+      const waiting = beforeLane.delete(each.runId) || lanes.remove(each.sessionKey, each.runId) || each.heldAt !== undefined;
       each.heldAt = undefined;
       stopRun(each, { kind: 'abort', reason });
       if (waiting) void finish(each, { ...failedOutcome(''), status: 'aborted', stopReason: reason, entries: [] });
