@@ -17,6 +17,7 @@ async function fed() {
   const seen: string[] = [];
   const bodies: Buffer[] = [];
   let upgraded = Buffer.alloc(0);
+  const upgradedPieces: Buffer[] = [];
   const sockets: Socket[] = [];
   const server = createServer((request, response) => {
     seen.push(request.url ?? '');
@@ -37,6 +38,7 @@ async function fed() {
     setImmediate(() => {
       socket.unshift(head);
       socket.on('data', (chunk: Buffer) => {
+        upgradedPieces.push(chunk);
         upgraded = Buffer.concat([upgraded, chunk]);
       });
     });
@@ -51,7 +53,7 @@ async function fed() {
     () => client.destroy(),
     () => server.close(),
   );
-  return { client, seen, bodies, sockets, upgraded: () => upgraded };
+  return { client, seen, bodies, sockets, upgraded: () => upgraded, pieces: upgradedPieces };
 }
 
 test('WS-83 ten thousand requests in one piece come in order', async () => {
@@ -82,6 +84,17 @@ test('WS-83 what follows an upgrade in the same piece stays in order', async () 
   client.write(Buffer.concat([Buffer.from('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'), behind]));
   await until(() => upgraded().length === behind.length);
   expect(upgraded().equals(behind)).toBe(true);
+});
+
+test('WS-83 what follows an upgrade does not lie in the memory that all buffers share, which its reader would free', async () => {
+  const { client, pieces } = await fed();
+  client.write(
+    Buffer.concat([Buffer.from('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'), Buffer.alloc(20_000, 'x')]),
+  );
+  await until(() => pieces.reduce((sum, { length }) => sum + length, 0) === 20_000);
+  const pool = Buffer.allocUnsafe(1).buffer;
+  for (const { buffer, length } of pieces) expect([buffer === pool, buffer.byteLength >= length]).toEqual([false, true]);
+  expect(pieces.at(-1)?.buffer.byteLength).toBe(pieces.at(-1)?.length);
 });
 
 test('WS-83 held back, nothing more is parsed until it is let go', async () => {

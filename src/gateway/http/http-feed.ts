@@ -67,7 +67,10 @@ export class HttpFeed implements Source {
     this.#socket.off('data', this.#take);
     this.#socket.off('resume', this.#onResume);
     this.#pieces.forget(this);
-    const rest = Buffer.concat(this.#rest);
+    // In memory of its own: whoever reads it frees all of the memory in which a piece ends, and Node's pool is shared with everybody.
+    const rest = Buffer.allocUnsafeSlow(this.#rest.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const piece of this.#rest) at += piece.copy(rest, at);
     this.#rest = [];
     if (rest.length > 0) this.#socket.unshift(rest);
   }
