@@ -100,8 +100,10 @@ export function checkProduct(db: DatabaseSync, seen: Seen, options: { readonly q
   );
   const logged = rows<{ run: string; n: number }>(
     db,
-    `SELECT payload ->> '$.entry.runId' AS run, count(*) AS n FROM events
-     WHERE kind = 'message' AND payload ->> '$.entry.message.role' = 'user' GROUP BY 1`,
+    // An event refers to its message; one that refers to nothing shows as a hole.
+    `SELECT payload ->> '$.runId' AS run, count(*) AS n FROM events
+     JOIN transcript AS t ON t.session_id = payload ->> '$.sessionId' AND t.seq = payload ->> '$.seq'
+     WHERE kind = 'message' AND message ->> 'role' = 'user' GROUP BY 1`,
   );
   const ends = rows<{ run: string; n: number }>(
     db,
@@ -193,7 +195,8 @@ const transcriptHoles = (db: DatabaseSync): string[] =>
   rows<{ id: string; n: number; low: number; high: number; last: number; events: number }>(
     db,
     `SELECT s.session_id AS id, count(t.seq) AS n, min(t.seq) AS low, max(t.seq) AS high, last_seq AS last,
-       (SELECT count(*) FROM events JOIN topics ON topics.id = topic_id WHERE topic = 'session:' || s.session_id AND kind = 'message') AS events
+       (SELECT count(*) FROM events JOIN topics ON topics.id = topic_id
+        WHERE topic = 'session:' || s.key AND kind = 'message' AND payload ->> '$.sessionId' = s.session_id) AS events
      FROM session_ids s LEFT JOIN transcript t ON t.session_id = s.session_id GROUP BY s.session_id`,
   )
     .filter(({ n, low, high, last, events }) => n !== events || last !== n || (n > 0 && (low !== 1 || high !== n)))
