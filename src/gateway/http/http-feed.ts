@@ -41,11 +41,13 @@ export class HttpFeed implements Source {
     // Its parser reads from the system by itself; a listener ends that.
     socket.on('data', this.#take);
     socket.on('resume', this.#onResume);
-    socket.once('close', () => {
-      this.#rest = [];
-      pieces.forget(this);
-    });
+    socket.on('close', this.#end);
   }
+
+  readonly #end = (): void => {
+    this.#rest = [];
+    this.#pieces.forget(this);
+  };
 
   /** Nothing more is handed over, until `release`. */
   hold(): void {
@@ -66,6 +68,9 @@ export class HttpFeed implements Source {
     this.#hasLeft = true;
     this.#socket.off('data', this.#take);
     this.#socket.off('resume', this.#onResume);
+    // It lives for days from here on, without us.
+    this.#socket.off('close', this.#end);
+    feeds.delete(this.#socket);
     this.#pieces.forget(this);
     // In memory of its own: whoever reads it frees all of the memory in which a piece ends, and Node's pool is shared with everybody.
     const rest = Buffer.allocUnsafeSlow(this.#rest.reduce((sum, { length }) => sum + length, 0));
