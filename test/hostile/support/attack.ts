@@ -8,10 +8,13 @@ import { expect } from 'vitest';
 import { newStateDir, ROOT, startTestGateway, type TestGateway, type TestGatewayOptions } from '../../support/gateway.ts';
 import { until } from '../../support/until.ts';
 
-/** `HOSTILE_SLACK=2`: times may be twice as long, for machines that others use too, whose disks and cores stall. What is printed is what was measured. */
+/**
+ * `HOSTILE_SLACK=2`: times may be twice as long and memory a third more, for machines that others use too, whose disks and cores stall and whose collector
+ * comes late. What is printed is what was measured.
+ */
 export const TIMES = Number(process.env['HOSTILE_SLACK'] ?? 1);
 /** What the gateway owes everybody else while one caller does its worst. */
-export const BOUNDS = { lagP99Ms: 20 * TIMES, lagWorstMs: 150 * TIMES, rssMiB: 400 } as const;
+export const BOUNDS = { lagP99Ms: 20 * TIMES, lagWorstMs: 150 * TIMES, rssMiB: TIMES > 1 ? 520 : 400 } as const;
 
 const MIN_MS = 3_000;
 
