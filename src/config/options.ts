@@ -238,8 +238,8 @@ const gateway = object(
       },
       { reload: 'none' },
     ),
-    eventLog: object('What clients that were away are told from.', {
-      keepDays: num('How long an event is kept, days. A client that was away for longer is shown how things stand.', {
+    eventLog: object('The durable log of what was told.', {
+      keepDays: num('How long an event is kept, days.', {
         default: 90,
         min: 1,
       }),

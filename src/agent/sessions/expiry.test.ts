@@ -98,6 +98,8 @@ test('HT-72 such sessions of earlier versions are known by key and single run', 
           run,
           '{"role":"user","text":"x"}',
         );
+      // Their topics were named by the session id, and held the messages.
+      eventLog(before.value).append(tx, `session:s${n}`, 'message', '{"entry":{"message":"x"}}', 1);
     }
   });
   await before.value.close();
@@ -108,5 +110,7 @@ test('HT-72 such sessions of earlier versions are known by key and single run', 
   const { gone } = await store.sweepUnnamed(Date.now() + HOUR);
   expect(gone.map((session) => session.key)).toEqual([key(1)]);
   expect(store.sessions({}).total).toBe(3);
+  const topics = after.value.prepare('SELECT topic FROM topics JOIN events ON topic_id = id ORDER BY topic').all();
+  expect(topics.map(({ topic }) => topic)).toEqual(['session:s1', 'session:s2', 'session:s3']);
   await after.value.close();
 });

@@ -49,11 +49,14 @@ export function unnamedSessions(db: Pick<Database, 'prepare'>) {
       tx.prepare('DELETE FROM runs WHERE run_id = ? AND session_key = ?').run(runId, key);
     });
     if (!entriesGone) return false;
-    const topicId = Number(all(tx, 'SELECT id FROM topics WHERE topic = ?', sessionTopic(key))[0]?.['id'] ?? -1);
-    const events = all(tx, `SELECT seq, octet_length(payload) AS bytes FROM events WHERE topic_id = ? ORDER BY seq LIMIT ${ROWS}`, topicId);
-    const remove = tx.prepare('DELETE FROM events WHERE topic_id = ? AND seq = ?');
-    if (!drop(events, budget, ({ seq }) => remove.run(topicId, Number(seq)))) return false;
-    tx.prepare('DELETE FROM topics WHERE id = ?').run(topicId);
+    // Earlier versions had a topic for each session id, with the messages themselves in it.
+    for (const { id } of all(tx, 'SELECT id FROM topics WHERE topic IN (?, ?)', sessionTopic(key), sessionTopic(sessionId))) {
+      const topicId = Number(id);
+      const events = all(tx, `SELECT seq, octet_length(payload) AS bytes FROM events WHERE topic_id = ? ORDER BY seq LIMIT ${ROWS}`, topicId);
+      const remove = tx.prepare('DELETE FROM events WHERE topic_id = ? AND seq = ?');
+      if (!drop(events, budget, ({ seq }) => remove.run(topicId, Number(seq)))) return false;
+      tx.prepare('DELETE FROM topics WHERE id = ?').run(topicId);
+    }
     tx.prepare('DELETE FROM session_ids WHERE session_id = ?').run(sessionId);
     tx.prepare('DELETE FROM sessions WHERE key = ?').run(key);
     tx.prepare('DELETE FROM unnamed_sessions WHERE key = ?').run(key);
