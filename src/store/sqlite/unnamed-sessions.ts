@@ -52,7 +52,11 @@ export function unnamedSessions(db: Pick<Database, 'prepare'>) {
     // Earlier versions had a topic for each session id, with the messages themselves in it.
     for (const { id } of all(tx, 'SELECT id FROM topics WHERE topic IN (?, ?)', sessionTopic(key), sessionTopic(sessionId))) {
       const topicId = Number(id);
-      const events = all(tx, `SELECT seq, octet_length(payload) AS bytes FROM events WHERE topic_id = ? ORDER BY seq LIMIT ${ROWS}`, topicId);
+      const events = all(
+        tx,
+        `SELECT seq, octet_length(payload) AS bytes FROM events WHERE topic_id = ? ORDER BY seq LIMIT ${ROWS}`,
+        topicId,
+      );
       const remove = tx.prepare('DELETE FROM events WHERE topic_id = ? AND seq = ?');
       if (!drop(events, budget, ({ seq }) => remove.run(topicId, Number(seq)))) return false;
       tx.prepare('DELETE FROM topics WHERE id = ?').run(topicId);
