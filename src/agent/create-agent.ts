@@ -20,7 +20,7 @@ import {
   type TurnRequest,
 } from './api.ts';
 import { crypto } from './builtins.ts';
-import type { AgentEntry, AgentPorts, NewEntry, RunEnd, RunHead, RunRecord, SessionRecord, Written } from './ports.ts';
+import type { AgentEntry, AgentPorts, LoadedRequest, NewEntry, RunEnd, RunHead, RunRecord, SessionRecord, Written } from './ports.ts';
 import { createCatalog, refOf } from './providers/catalog.ts';
 import { createLocalServers } from './providers/local-servers.ts';
 import { type ConnectedModel, NO_USAGE } from './providers/model-stream.ts';
@@ -231,7 +231,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     run === undefined ? BUILTIN_PROVIDER : providerOf(run.agentId, run.sessionKey, run.wanted);
 
   /** `fresh`: what was asked, if it may begin at once; a run that has to wait does not hold it. */
-  function enqueue(run: ActiveRun, provider: string, fresh?: TurnRequest): void {
+  function enqueue(run: ActiveRun, provider: string, fresh?: LoadedRequest): void {
     let inMemory = fresh;
     const work = (): Promise<void> => perform(run, inMemory);
     lanes.add({ id: run.runId, lane: run.sessionKey, principal: run.origin.principalId, provider, bytes: run.bytes, work });
@@ -239,7 +239,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   }
 
   /** Loads what was asked: one at a time, and marked on disk before, so that a start knows which one the process died over. */
-  async function takeUp(run: ActiveRun): Promise<{ readonly request: TurnRequest; readonly over: () => void }> {
+  async function takeUp(run: ActiveRun): Promise<{ readonly request: LoadedRequest; readonly over: () => void }> {
     const { promise, resolve: over } = Promise.withResolvers<void>();
     const before = takenUp;
     takenUp = before.then(() => promise);
@@ -261,7 +261,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
   }
 
   /** One run, from its turn in the lane to its durable end. Never rejects. */
-  async function perform(run: ActiveRun, fresh: TurnRequest | undefined): Promise<void> {
+  async function perform(run: ActiveRun, fresh: LoadedRequest | undefined): Promise<void> {
     run.status = 'running';
     let cancel: Cancel = () => {};
     let over = (): void => {};
@@ -443,7 +443,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     }
   }
 
-  async function accept(request: TurnRequest, texts: number, size: number, onTaken: () => void): Promise<SendOutcome> {
+  async function accept(request: TurnRequest, textBytes: number, size: number, onTaken: () => void): Promise<SendOutcome> {
     const { sessionKey: key } = request;
     const stopping = (): SendOutcome =>
       refused({ code: 'UNAVAILABLE', message: 'the gateway is stopping', retryable: true, retryAfterMs: 2_000 });
@@ -474,12 +474,15 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
     let file: string | undefined;
     let isTaken = false;
     try {
-      const taking = takeIn(request, texts, ports.attachments);
+      const taking = takeIn(request, textBytes, ports.attachments);
       const taken = taking instanceof Promise ? await taking : taking;
       ({ file } = taken);
       if (before !== undefined) await before;
       if (draining) return stopping();
       const provider = providerOf(agentId, key, request.model);
+      // Attachments are on disk now and stay there.
+      const { attachments = [], ...texts } = request;
+      const fresh = attachments.length === 0 ? texts : undefined;
       const newRun = {
         request: taken.request,
         ...(taken.spilled !== undefined && { spilled: taken.spilled }),
@@ -503,7 +506,7 @@ export async function createAgent(ports: AgentPorts): Promise<Agent> {
         // In a turn of its own: who asked by HTTP listens to the run when it knows that it was taken.
         beforeLane.add(taken.runId);
         setImmediate(() => {
-          if (beforeLane.delete(taken.runId)) enqueue(taken, provider, request);
+          if (beforeLane.delete(taken.runId)) enqueue(taken, provider, fresh);
         });
       });
       handedOver.resolve();

@@ -175,14 +175,23 @@ export interface SessionRecord {
 export interface KeptAttachment {
   readonly mimeType: string;
   readonly fileName?: string;
-  /** Of the content, in the file behind that of the one before it. */
+  /** Of the content. */
   readonly bytes: number;
+  /** Of its base64 text, in the file behind that of the one before it. */
+  readonly chars: number;
 }
-/** A request as the database keeps it. Earlier versions kept attachments with their content. */
+/** As earlier versions kept it: the content itself lies in the file. */
+export type RawAttachment = Omit<KeptAttachment, 'chars'>;
+/** A request as the database keeps it. The earliest versions kept attachments with their content. */
 export type KeptRequest =
-  | (Omit<TurnRequest, 'attachments'> & { readonly attachments?: readonly (KeptAttachment | Attachment)[] })
+  | (Omit<TurnRequest, 'attachments'> & { readonly attachments?: readonly (KeptAttachment | RawAttachment | Attachment)[] })
   /** A large one lies in the file behind its attachments: so many bytes of JSON. */
-  | { readonly spilled: number; readonly attachments?: readonly KeptAttachment[] };
+  | { readonly spilled: number; readonly attachments?: readonly (KeptAttachment | RawAttachment)[] };
+
+/** A request whose turn has come: its attachments are on disk and stay there, however long it runs. */
+export interface LoadedRequest extends Omit<TurnRequest, 'attachments'> {
+  readonly attachments?: readonly { readonly mimeType: string; readonly fileName?: string; readonly base64: Blob }[];
+}
 
 /** What has to be known of a run while it waits. `origin` is not known of runs that an earlier version took. */
 export interface RunHead {
@@ -347,8 +356,8 @@ export interface AgentStore {
 export interface AttachmentStore {
   /** Writes a new file and resolves with its name once it is durable. Rejects, with nothing left behind, when `chunks` throws or the disk does. */
   write(chunks: AsyncIterable<Uint8Array>): Promise<string>;
-  /** The file cut into pieces of these sizes (bytes). Rejects when it is not there or not as long. */
-  read(name: string, sizes: readonly number[]): Promise<readonly Buffer[]>;
+  /** The file, nothing of it in memory. Rejects when it is not there or has not as many bytes. */
+  open(name: string, bytes: number): Promise<Blob>;
   /** Never rejects; what stays behind goes with the next `sweep`. */
   remove(name: string): Promise<void>;
   /** Removes what no run names, one after the other; the number of files removed. Never rejects. */

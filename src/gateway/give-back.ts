@@ -4,7 +4,7 @@ import type { Cancel, Clock } from '../lib/clock.ts';
 const LOOK_MS = 10_000;
 /** More than this times the least that was ever resident is worth a collection. */
 const MUCH = 1.25;
-/** See `nudge`. */
+/** See `hintCollection`. */
 const NUDGES = 8;
 const NUDGE_BYTES = 33 * 1024 * 1024;
 const NUDGE_MS = 50;
@@ -36,15 +36,20 @@ export function giveBackWhenIdle(clock: Clock, connections: () => number, rss = 
 
 /**
  * Memory beside the heap that is asked for and never touched: the system gives pages only to who writes to them, and V8, which counts it, begins to
- * mark in small steps. `gc()` would do it in one step and stop everything for that long.
+ * mark in small steps. `gc()` would do it in one step and stop everything for that long. False on a system that promises no memory that it may not
+ * have.
  */
-function nudge(clock: Clock, left: number, done: () => void): void {
-  if (left === 0) return done();
+export function hintCollection(): boolean {
   try {
     new ArrayBuffer(NUDGE_BYTES);
+    return true;
   } catch {
-    // A system that promises no memory that it may not have: what there is stays.
-    return done();
+    return false;
   }
+}
+
+function nudge(clock: Clock, left: number, done: () => void): void {
+  // What there is stays.
+  if (left === 0 || !hintCollection()) return done();
   clock.after(NUDGE_MS, () => nudge(clock, left - 1, done));
 }

@@ -57,24 +57,16 @@ export function attachmentFiles(dir: string): AttachmentStore {
       writing = written.catch(() => {});
       return written;
     },
-    async read(name, sizes) {
+    async open(name, bytes) {
       const { O_RDONLY, O_NOFOLLOW = 0 } = fs.constants;
-      const handle = await fsp.open(path.join(dir, name), O_RDONLY | O_NOFOLLOW);
+      const place = path.join(dir, name);
+      const handle = await fsp.open(place, O_RDONLY | O_NOFOLLOW);
       try {
-        const pieces: Buffer[] = [];
-        for (const size of sizes) {
-          const buffer = Buffer.allocUnsafe(size);
-          for (let at = 0; at < size; ) {
-            const { bytesRead } = await handle.read(buffer, at, size - at, null);
-            if (bytesRead === 0) throw new Error(`${name} is shorter than it was`);
-            at += bytesRead;
-          }
-          pieces.push(buffer);
-        }
-        return pieces;
+        if ((await handle.stat()).size < bytes) throw new Error(`${name} is shorter than it was`);
       } finally {
         await handle.close();
       }
+      return fs.openAsBlob(place);
     },
     remove,
     async sweep(isNamed) {

@@ -139,11 +139,9 @@ describe('what waits is bounded in bytes', () => {
           }),
         );
       });
-      // Eight such messages in pieces at once are more than all may have under way: some of these connections were told to come back (WS-80).
-      const closed = clients.flatMap((client) => client.closed ?? []);
-      expect(closed.map(({ code }) => code)).toEqual(closed.map(() => 1013));
-      expect(closed.length).toBeLessThan(6);
-      expect(answers.length).toBeGreaterThan(8);
+      // Eight such messages at once are more than all may have under way: they wait for a place (WS-50), nobody is turned away for it.
+      expect(clients.flatMap((client) => client.closed ?? [])).toEqual([]);
+      expect(answers.length).toBe(64);
       expect(answers.filter(({ ok }) => !ok).every(({ error }) => error.retryAfterMs > 0)).toBe(true);
       console.log('taken', answers.filter(({ ok }) => ok).length);
       expectWithinBounds(figures);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { ModelView, TranscriptEntry, TurnRequest } from '../api.ts';
-import type { AgentEntry } from '../ports.ts';
+import type { ModelView, TranscriptEntry } from '../api.ts';
+import type { AgentEntry, LoadedRequest } from '../ports.ts';
 import { fileTools } from '../tools/files.ts';
 import { buildPrompt, type PromptInput } from './build-prompt.ts';
 import { createFence } from './fence.ts';
@@ -11,7 +11,7 @@ import { fitFiles } from './workspace-files.ts';
 
 const AGENT: AgentEntry = { id: 'main', name: 'Claw', workspace: '/w', protectedPaths: [], model: { fallbacks: [] }, tools: { deny: [] } };
 const VIEW: ModelView = { provider: 'test', id: 'm', name: 'm', reasoning: false, input: ['text'], source: 'config' };
-const REQUEST: TurnRequest = { runId: 'now', sessionKey: 'agent:main:main', message: 'hello', origin: { principalId: 'o', via: 'chat' } };
+const REQUEST: LoadedRequest = { runId: 'now', sessionKey: 'agent:main:main', message: 'hello', origin: { principalId: 'o', via: 'chat' } };
 
 /** A transcript in memory, with the paging of the real one. */
 function storeOf(entries: readonly Omit<TranscriptEntry, 'seq' | 'id' | 'at'>[], read: number[] = []): PromptInput['store'] {
@@ -128,13 +128,14 @@ describe('a prompt fits its model', () => {
   });
 
   test('AG-53 images go to models that see, and are named to others', async () => {
-    const request = { ...REQUEST, attachments: [{ mimeType: 'image/png', fileName: 'a.png', content: 'AAAA' }] };
+    const base64 = new Blob(['AAAA']);
+    const request = { ...REQUEST, attachments: [{ mimeType: 'image/png', fileName: 'a.png', base64 }] };
     expect((await built({ request })).call.messages.at(-1)).toMatchObject({
       text: 'hello\n[attached: a.png; this model cannot see images]',
       images: [],
     });
     expect((await built({ request, view: { ...VIEW, input: ['text', 'image'] } })).call.messages.at(-1)).toMatchObject({
-      images: [{ mimeType: 'image/png', base64: 'AAAA' }],
+      images: [{ mimeType: 'image/png', base64 }],
     });
   });
 });

@@ -1,6 +1,6 @@
 import { err, ok, type Result } from '../../lib/result.ts';
-import type { ModelView, RunError, TurnRequest } from '../api.ts';
-import type { AgentEntry, AgentStore } from '../ports.ts';
+import type { ModelView, RunError } from '../api.ts';
+import type { AgentEntry, AgentStore, LoadedRequest } from '../ports.ts';
 import type { ModelCall, PromptMessage, ToolSpec } from '../providers/model-stream.ts';
 import type { Fence } from './fence.ts';
 import { alternating, history, messageTokens } from './history.ts';
@@ -20,7 +20,7 @@ export interface PromptInput {
   /** Tokens; undefined: not known. */
   readonly window: number | undefined;
   readonly sessionId: string;
-  readonly request: TurnRequest;
+  readonly request: LoadedRequest;
   readonly files: readonly WorkspaceFile[];
   readonly tools: readonly ToolSpec[];
   readonly fence: Fence;
@@ -111,10 +111,10 @@ function fixedPart({ agent, files, fence, request, now }: PromptInput, hasTools:
   return lines.join('\n');
 }
 
-function userMessage(request: TurnRequest, view: ModelView): PromptMessage {
+function userMessage(request: LoadedRequest, view: ModelView): PromptMessage {
   const attachments = request.attachments ?? [];
   const canSee = view.input.includes('image');
-  const images = canSee ? attachments.map(({ mimeType, content }) => ({ mimeType, base64: content })) : [];
+  const images = canSee ? attachments.map(({ mimeType, base64 }) => ({ mimeType, base64 })) : [];
   const notes = canSee
     ? ''
     : attachments.map(({ fileName, mimeType }) => `\n[attached: ${fileName ?? mimeType}; this model cannot see images]`).join('');

@@ -1,4 +1,3 @@
-import { turn } from '../../lib/turn.ts';
 import type { Fetch } from '../ports.ts';
 
 /**
@@ -8,10 +7,10 @@ import type { Fetch } from '../ports.ts';
 export class ImageBody {
   /** Drawn anew for each call: nobody can write it into a text of theirs. */
   readonly #mark = `image${crypto.randomUUID().replaceAll('-', '')}x`;
-  readonly #images: string[] = [];
+  readonly #images: Blob[] = [];
 
   /** What stands for `base64` in the prompt: base64 as well. */
-  markFor(base64: string): string {
+  markFor(base64: Blob): string {
     return `${this.#mark}${String(this.#images.push(base64) - 1).padStart(2, '0')}x`;
   }
 
@@ -21,17 +20,13 @@ export class ImageBody {
       const body = init?.body;
       return this.#images.length === 0 || typeof body !== 'string'
         ? fetch(input, init)
-        : fetch(input, { ...init, body: await this.#filled(body) });
+        : fetch(input, { ...init, body: this.#filled(body) });
     };
   }
 
-  async #filled(body: string): Promise<Blob> {
+  #filled(body: string): Blob {
     const [head = '', ...rest] = body.split(this.#mark);
-    const parts: (string | Blob)[] = [head];
-    for (const text of rest) {
-      await turn();
-      parts.push(new Blob([Buffer.from(this.#images[Number.parseInt(text, 10)] ?? '', 'latin1')]), text.slice(text.indexOf('x') + 1));
-    }
-    return new Blob(parts);
+    const parts = rest.flatMap((text) => [this.#images[Number.parseInt(text, 10)] ?? '', text.slice(text.indexOf('x') + 1)]);
+    return new Blob([head, ...parts]);
   }
 }

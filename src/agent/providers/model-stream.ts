@@ -26,7 +26,7 @@ export interface ModelCall {
   readonly stop?: readonly string[];
 }
 export type PromptMessage =
-  | { readonly role: 'user'; readonly text: string; readonly images: readonly { readonly mimeType: string; readonly base64: string }[] }
+  | { readonly role: 'user'; readonly text: string; readonly images: readonly { readonly mimeType: string; readonly base64: Blob }[] }
   | { readonly role: 'assistant'; readonly text: string; readonly toolCalls: readonly PromptToolCall[] }
   | { readonly role: 'tool'; readonly toolCallId: string; readonly toolName: string; readonly text: string; readonly isError: boolean };
 export interface PromptToolCall {

@@ -44,7 +44,7 @@ async function ask(
     timeouts: () => ({ run: 5_000, firstPart: 5_000, idle: 5_000 }),
   });
   const tools = withTool ? [{ name: 'read', description: 'd', parameters: { type: 'object', properties: {} } }] : [];
-  const images = ['AAAA', 'BBBB'.repeat(1_000), 'image00x='].map((base64) => ({ mimeType: 'image/png', base64 }));
+  const images = ['AAAA', 'BBBB'.repeat(1_000), 'image00x='].map((base64) => ({ mimeType: 'image/png', base64: new Blob([base64]) }));
   const parts: ModelPart[] = [];
   for await (const part of model.stream(
     { system: 'be kind', messages: [{ role: 'user', text: 'hi', images }], tools },

@@ -2,9 +2,9 @@ import type { Clock } from '../../lib/clock.ts';
 import { messageOf, UserError } from '../../lib/errors.ts';
 import type { Json } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
-import type { AssistantPart, RunError, TranscriptMessage, TurnRequest, Usage } from '../api.ts';
+import type { AssistantPart, RunError, TranscriptMessage, Usage } from '../api.ts';
 import { crypto } from '../builtins.ts';
-import type { AgentConfig, AgentEntry, AgentStore, NewEntry, RunWritten } from '../ports.ts';
+import type { AgentConfig, AgentEntry, AgentStore, LoadedRequest, NewEntry, RunWritten } from '../ports.ts';
 import { buildPrompt } from '../prompt/build-prompt.ts';
 import { createFence } from '../prompt/fence.ts';
 import { clipTokens } from '../prompt/tokens.ts';
@@ -65,7 +65,7 @@ const MAX_RUN_CHARS = 500_000;
 const MAX_HELD_CHARS = 2_000_000;
 
 /** Runs one turn to its end. Never rejects. */
-export async function executeRun(run: ActiveRun, request: TurnRequest, agent: AgentEntry, deps: ExecuteDeps): Promise<Outcome> {
+export async function executeRun(run: ActiveRun, request: LoadedRequest, agent: AgentEntry, deps: ExecuteDeps): Promise<Outcome> {
   const turn = new Turn(run, request, agent, deps);
   try {
     return await turn.run();
@@ -85,7 +85,7 @@ type StepEnd =
 
 class Turn {
   private readonly active: ActiveRun;
-  private readonly request: TurnRequest;
+  private readonly request: LoadedRequest;
   private readonly agent: AgentEntry;
   private readonly deps: ExecuteDeps;
   private readonly fence = createFence();
@@ -109,7 +109,7 @@ class Turn {
   /** Calls of the model whose results are not in the transcript yet. */
   private open: { id: string; name: string }[] = [];
 
-  constructor(run: ActiveRun, request: TurnRequest, agent: AgentEntry, deps: ExecuteDeps) {
+  constructor(run: ActiveRun, request: LoadedRequest, agent: AgentEntry, deps: ExecuteDeps) {
     this.active = run;
     this.request = request;
     this.agent = agent;

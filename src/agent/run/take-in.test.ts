@@ -5,6 +5,7 @@ import { tempDir } from '../../../test/support/temp-dir.ts';
 import { attachmentFiles } from '../../store/attachments.ts';
 import type { TurnRequest } from '../api.ts';
 import { fs } from '../builtins.ts';
+import type { KeptRequest, LoadedRequest } from '../ports.ts';
 import { loadRequest } from './load-request.ts';
 import { digestOf, NotBase64, takeIn } from './take-in.ts';
 
@@ -15,6 +16,13 @@ const request = (contents: readonly string[], more: Partial<TurnRequest> = {}): 
   origin: { principalId: 'owner', via: 'chat' },
   ...(contents.length > 0 && { attachments: contents.map((content, n) => ({ mimeType: 'image/png', fileName: `${n}.png`, content })) }),
   ...more,
+});
+
+const unpacked = async ({ attachments, ...request }: LoadedRequest): Promise<TurnRequest> => ({
+  ...request,
+  ...(attachments !== undefined && {
+    attachments: await Promise.all(attachments.map(async ({ base64, ...each }) => ({ ...each, content: await base64.text() }))),
+  }),
 });
 
 describe('taking a request in', () => {
@@ -33,7 +41,7 @@ describe('taking a request in', () => {
         const { request: kept, spilled, file } = taken;
         const stored = JSON.parse(JSON.stringify(spilled === undefined ? kept : { spilled, attachments: kept.attachments }));
         expect(JSON.stringify(stored).length).toBeLessThan(1_000);
-        expect(await loadRequest(stored, file, store)).toEqual(sent);
+        expect(await unpacked(await loadRequest(stored, file, store))).toEqual(sent);
         if (file !== undefined) await store.remove(file);
       }),
       { numRuns: 60 },
@@ -56,7 +64,7 @@ describe('taking a request in', () => {
       ` \n${plain.slice(0, 5)}  \u00a0${plain.slice(5)}\n `,
     ]) {
       const { file = '' } = await takeIn(request([content]), 4, store);
-      expect(fs.readFileSync(path.join(place, file)).equals(bytes)).toBe(true);
+      expect(fs.readFileSync(path.join(place, file), 'latin1') === plain).toBe(true);
       expect(fs.statSync(path.join(place, file)).mode & 0o777).toBe(0o600);
       await store.remove(file);
     }
@@ -102,6 +110,28 @@ describe('taking a request in', () => {
       // A quadratic look at any of these takes minutes.
       expect(worst).toBeLessThan(500);
     }
+  });
+
+  test('AG-90 what earlier versions kept is read: the content in the file, or in the request', async () => {
+    using dir = tempDir();
+    const store = attachmentFiles(path.join(dir.path, 'attachments'));
+    async function* chunks() {
+      yield Buffer.from([1, 2, 3, 4]);
+    }
+    const file = await store.write(chunks());
+    const { attachments: _, ...body } = request([]);
+    const mimeType = 'image/png';
+    const load = async (attachments: KeptRequest['attachments']) => {
+      const loaded = await loadRequest({ ...body, ...(attachments !== undefined && { attachments }) }, file, store);
+      return (await unpacked(loaded)).attachments?.map(({ content }) => content);
+    };
+    expect(
+      await load([
+        { mimeType, bytes: 1 },
+        { mimeType, bytes: 3 },
+      ] as never),
+    ).toEqual(['AQ==', 'AgME']);
+    expect(await load([{ mimeType, content: 'BQYH' }] as never)).toEqual(['BQYH']);
   });
 
   test('ST-54 a file that is not what it was is an error; what no run names is swept away', async () => {

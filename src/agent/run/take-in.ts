@@ -34,12 +34,16 @@ export function takeIn(request: TurnRequest, textBytes: number, store: Attachmen
     async function* chunks(): AsyncGenerator<Uint8Array> {
       for (const [index, attachment] of attachments.entries()) {
         let bytes = 0;
+        let chars = 0;
         for (const chunk of decoded(attachment, index, hash)) {
+          // Text again, in its plain form: a provider is sent it from the file.
+          const text = Buffer.from(chunk.toString('base64'), 'latin1');
           bytes += chunk.length;
-          yield chunk;
+          chars += text.length;
+          yield text;
         }
         const { mimeType, fileName } = attachment;
-        kept.push({ mimeType, bytes, ...(fileName !== undefined && { fileName }) });
+        kept.push({ mimeType, bytes, chars, ...(fileName !== undefined && { fileName }) });
       }
       if (textBytes <= SPILL) return;
       const json = Buffer.from(JSON.stringify(body));
@@ -76,7 +80,7 @@ const headHash = ({ sessionKey, message }: TurnRequest): Hash =>
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** The bytes of base64 text (either alphabet, blanks anywhere, padding or none), a slice at a time; its characters go through `hash`. */
+/** The bytes of base64 text (either alphabet, blanks anywhere, padding or none), a slice of whole triples at a time; its characters go through `hash`. */
 function* decoded({ mimeType, content }: Attachment, index: number, hash: Hash): Generator<Buffer> {
   hash.update(JSON.stringify([mimeType, content.length]));
   const padding = content.indexOf('=');

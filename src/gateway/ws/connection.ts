@@ -25,6 +25,9 @@ import { Outbox, type OutboxOwner, type OutEvent } from './outbox.ts';
 import type { PreauthPool, Unadmitted } from './preauth.ts';
 import { Unfinished } from './unfinished.ts';
 
+/** A message above this needs a place (`Intake.place`) before more of it is read. */
+const LARGE_BYTES = 1024 * 1024;
+
 /** After our close frame a peer has this long to answer it; then the socket is cut. */
 export const CLOSE_GRACE_MS = 2_000;
 
@@ -89,6 +92,8 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
   #state: State;
   #caps = NO_CAPS;
   #heldKey: string;
+  /** Leaves the place that its large message has, or waits for. */
+  #place: (() => void) | undefined;
 
   constructor(ws: WebSocket, socket: Duplex, facts: ConnectionFacts, addressKey: string, ports: ConnectionPorts) {
     this.#ws = ws;
@@ -157,7 +162,10 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
     this.#ws.terminate();
   }
   held(bytes: number): void {
-    this.#ports.held.incoming.note(this, bytes + this.#lane.bytes);
+    const all = bytes + this.#lane.bytes;
+    if (all > LARGE_BYTES) this.#place ??= this.#ports.intake.place(this.#heldKey, this.#unfinished);
+    else if (this.#place !== undefined) this.#leavePlace();
+    this.#ports.held.incoming.note(this, all);
   }
   unsent(bytes: number): void {
     this.#ports.held.outgoing.note(this, bytes);
@@ -201,6 +209,19 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
     this.#ws.terminate();
   }
 
+  /** A large message was worked on; of the next one there may be a part. */
+  #doneWith(): void {
+    this.#leavePlace();
+    const { bytes } = this.#unfinished;
+    if (bytes > LARGE_BYTES) this.held(bytes);
+    else this.#ports.held.incoming.note(this, bytes);
+  }
+
+  #leavePlace(): void {
+    this.#place?.();
+    this.#place = undefined;
+  }
+
   /** Out of every list, whatever state it was in; idempotent. */
   #leave(): void {
     this.#lane.drop();
@@ -217,6 +238,7 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
 
   #closed(): void {
     this.#leave();
+    this.#leavePlace();
     this.#unfinished.drop();
     this.#outbox.drop();
     this.#ports.held.incoming.forget(this);
@@ -230,9 +252,7 @@ export class WsConnection implements Receiver, Pingable, Requester, Holder, Outb
     if (state.at === 'open') {
       const work = takeRequest(this.#ports.intake, this, data);
       // Who asks faster than it reads waits for itself: what it has not read yet is bounded by one answer.
-      return work === undefined
-        ? this.#outbox.room()
-        : work.then(() => this.#outbox.room()).finally(() => this.held(this.#unfinished.bytes));
+      return work === undefined ? this.#outbox.room() : work.then(() => this.#outbox.room()).finally(() => this.#doneWith());
     }
     if (state.at === 'admitting') this.close(CLOSE.policy, 'invalid handshake: nothing may follow connect before it is answered');
     else this.#first(state, data);

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { PIECE_BYTES } from '../held-bytes.ts';
+import type { Held } from '../intake/intake.ts';
 import { type Pieces, SMALL_PIECE, type Source } from '../intake/pieces.ts';
 import { Pile, release } from '../pile.ts';
 
@@ -35,7 +36,7 @@ const SMALL_BYTES = 32 * 1024;
  * counts what the library keeps of messages that are not complete, and keeps it in a pile of our own: a fragment of one byte would otherwise keep
  * all of the piece alive that it came in.
  */
-export class Unfinished implements Source {
+export class Unfinished implements Source, Held {
   readonly #ws: WebSocket;
   readonly #receiver: Receiver;
   readonly #socket: Duplex;
@@ -48,6 +49,7 @@ export class Unfinished implements Source {
   /** A message lies in the pile that was handed out. */
   #isPileOut = false;
   #isDelivering = false;
+  #isHeld = false;
   #wasHolding = false;
   #bytes = 0;
 
@@ -82,7 +84,19 @@ export class Unfinished implements Source {
     if (Pile.holds(message)) this.#isPileOut = true;
   }
 
+  /** Nothing more is read until `letIn`. */
+  hold(): void {
+    this.#isHeld = true;
+    this.#rest ??= [];
+    this.#socket.pause();
+  }
+  letIn(): void {
+    this.#isHeld = false;
+    this.#pieces.later(this);
+  }
+
   goOn(): void {
+    if (this.#isHeld) return;
     const rest = this.#rest;
     this.#rest = undefined;
     if (rest === undefined) return;
@@ -102,6 +116,7 @@ export class Unfinished implements Source {
     receiver._bufferedBytes = 0;
     receiver._fragments = [];
     this.#rest = undefined;
+    this.#isHeld = false;
     this.#pieces.forget(this);
     this.#endPile();
     this.#bytes = 0;

@@ -304,7 +304,7 @@ export function createAgentStore(db: Database, log: Pick<EventLog<Tx>, 'append'>
           ...(request.origin.label !== undefined && { senderLabel: request.origin.label }),
           ...(request.attachments !== undefined &&
             request.attachments.length > 0 && {
-              attachments: request.attachments,
+              attachments: request.attachments.map(({ chars: _, ...each }) => each),
             }),
         };
         const [entry] = addEntries(tx, sessionId, request.sessionKey, request.runId, [{ id: run.entryId, at, message }]);
