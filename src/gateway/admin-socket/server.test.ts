@@ -1,11 +1,13 @@
 import { connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { tempDir } from '../../../test/support/temp-dir.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLog } from '../../lib/log.ts';
 import { defineMethod } from '../../protocol/define.ts';
+import { eventBody } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { bindMethods } from '../dispatch.ts';
 import { heldPorts } from '../held-bytes.ts';
@@ -31,9 +33,10 @@ async function startAdmin() {
       ['echo', echo as never],
       ['large', large as never],
     ]),
-    { echo: (params: { text: string }) => ({ text: params.text }), large: () => ({ text: 'x'.repeat(1024 * 1024) }) },
+    { echo: (params: { text: string }) => ({ text: params.text }), large: () => ({ text: 'x'.repeat(1024 * 1024), n: ++calls }) },
   );
   let ids = 0;
+  let calls = 0;
   const hub = new Hub();
   const admin = serveAdminSocket(server, {
     dispatch: { methods, log: silentLog, writes: lanes, control: lanes },
@@ -45,6 +48,7 @@ async function startAdmin() {
   });
   return {
     hub,
+    calls: () => calls,
     dial: (): Promise<Socket> =>
       new Promise((resolve, reject) => {
         const socket = connect(file, () => resolve(socket));
@@ -111,19 +115,43 @@ describe('WS-17 the admin socket', () => {
     expect(await said).toContain(`longer than ${LIMITS.maxPayload} bytes`);
   });
 
-  test('WS-17 who asks on and on and reads nothing is cut off', async () => {
+  test('WS-55 who asks faster than it reads waits for itself, and gets every answer', async () => {
+    await using admin = await startAdmin();
+    const socket = await admin.dial();
+    const asked = 40;
+    const lines = Array.from({ length: asked }, (_, i) => `${JSON.stringify({ type: 'req', id: String(i), method: 'large' })}\n`);
+    socket.pause();
+    socket.write(lines.join(''));
+    // The first answers fill what the system takes; nothing more is made before they are read, and nobody else waits for that.
+    const other = await admin.dial();
+    const answer = whole(other);
+    other.write(`${JSON.stringify({ type: 'req', id: 'o', method: 'echo', params: { text: 'here' } })}\n`);
+    other.end();
+    expect(await answer).toContain('here');
+    expect(admin.calls()).toBeLessThan(10);
+    const got: string[] = [];
+    const all = new Promise<void>((resolve) => {
+      createInterface({ input: socket }).on('line', (line) => {
+        if (got.push((JSON.parse(line) as { id: string }).id) === asked) resolve();
+      });
+    });
+    socket.resume();
+    await all;
+    expect(got).toEqual(lines.map((_, i) => String(i)));
+    socket.destroy();
+  });
+
+  test('WS-17 who is sent what may not be dropped and reads nothing is cut off', async () => {
     await using admin = await startAdmin();
     const socket = await admin.dial();
     socket.pause();
-    const closed = new Promise((resolve) => {
-      socket.on('error', resolve);
-      socket.on('close', resolve);
-    });
-    const request = `${JSON.stringify({ type: 'req', id: '1', method: 'large' })}\n`;
-    const answers = Math.ceil(LIMITS.maxBufferedBytes / (1024 * 1024)) + 8;
-    socket.write(request.repeat(answers));
+    socket.on('error', () => {});
+    await expect.poll(() => admin.hub.size).toBe(1);
+    const [receiver] = admin.hub.all();
+    if (receiver === undefined) throw new Error('nobody');
+    receiver.subscriptions.all = true;
+    const event = { event: 'big', payload: {}, body: eventBody('big', { text: 'x'.repeat(1024 * 1024) }), durability: 'log' as const };
+    for (let sent = 0; sent < LIMITS.maxBufferedBytes / (1024 * 1024) + 8; sent++) receiver.event(event);
     await expect.poll(() => admin.hub.size, { timeout: 5_000 }).toBe(0);
-    socket.resume();
-    await closed;
   });
 });

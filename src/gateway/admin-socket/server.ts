@@ -12,6 +12,7 @@ import type { Lane } from '../intake/lane.ts';
 import { SMALL_PIECE, type Source } from '../intake/pieces.ts';
 import { type Requester, takeRequest } from '../intake/take-request.ts';
 import { Pile } from '../pile.ts';
+import { ReaderRoom } from '../reader-room.ts';
 import type { Hub, Receiver } from '../ws/hub.ts';
 import type { OutEvent } from '../ws/outbox.ts';
 
@@ -65,6 +66,7 @@ class AdminConnection implements Receiver, Requester, Holder, Source {
   readonly #socket: Socket;
   readonly #ports: AdminSocketPorts;
   readonly #lane: Lane;
+  readonly #room: ReaderRoom;
   readonly #events = new AnswerFirst<OutEvent>((event) => this.#event(event));
   #chunks: Buffer[] = [];
   #pending = 0;
@@ -75,10 +77,18 @@ class AdminConnection implements Receiver, Requester, Holder, Source {
     this.#socket = socket;
     this.#ports = ports;
     this.connId = ports.newId();
-    this.#lane = ports.intake.lane(OWNER.id, socket, (line) => takeRequest(ports.intake, this, line));
+    this.#room = new ReaderRoom(socket);
+    // Who asks faster than it reads waits for itself, as on a WebSocket.
+    this.#lane = ports.intake.lane(OWNER.id, socket, (line) => {
+      const work = takeRequest(ports.intake, this, line);
+      return work === undefined ? this.#room.wait() : work.then(() => this.#room.wait());
+    });
     ports.hub.add(this);
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
-    socket.on('drain', () => this.#countUnsent());
+    socket.on('drain', () => {
+      this.#countUnsent();
+      this.#room.made();
+    });
     // A client that goes away mid-answer is its own affair.
     socket.on('error', () => socket.destroy());
   }
@@ -209,7 +219,7 @@ class AdminConnection implements Receiver, Requester, Holder, Source {
 
   #write(text: string): void {
     if (!this.#socket.writable) return;
-    // Who asks on and on and reads nothing is cut off, as on a WebSocket.
+    // What may not be dropped and is not read: cut off, as on a WebSocket.
     if (this.#socket.writableLength > LIMITS.maxBufferedBytes) this.#socket.destroy();
     else {
       this.#socket.write(`${text}\n`);

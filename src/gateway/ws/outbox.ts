@@ -4,6 +4,7 @@ import type { JsonObject } from '../../lib/json.ts';
 import type { Durability } from '../../protocol/define.ts';
 import { eventBody, withSeq } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { ReaderRoom } from '../reader-room.ts';
 import { UnsentText } from '../unsent-text.ts';
 
 /** One event, as one receiver gets it: its body without `seq` (see `eventBody`), and how it may be treated when the reader is slow. */
@@ -26,8 +27,6 @@ export function joined(earlier: OutEvent, later: OutEvent): OutEvent {
 
 /** From here on a reader counts as slow and droppable events are held back. */
 export const SLOW_BYTES = 256 * 1024;
-/** With more than this unsent, no further request of this connection is taken: it reads first. */
-const ROOM_BYTES = 1024 * 1024;
 /** Held-back events of one connection; past it the oldest goes (its reader resumes from state events). */
 const MAX_HELD = 64;
 /**
@@ -61,8 +60,7 @@ export class Outbox {
   #held: Map<string, OutEvent> | undefined;
   #seq = 0;
   #dropped = 0;
-  /** The one who waits for room: a connection takes its frames one at a time. */
-  #onRoom: (() => void) | undefined;
+  readonly #room: ReaderRoom;
   /** Bytes that had left when `isMoving` was asked last. */
   #left = 0;
 
@@ -70,12 +68,12 @@ export class Outbox {
     this.#ws = ws;
     this.#socket = socket;
     this.#owner = owner;
+    this.#room = new ReaderRoom(socket);
     socket.on('drain', () => {
       this.#flush();
       this.count();
-      this.#roomMade();
+      this.#room.made();
     });
-    socket.on('close', () => this.#roomMade());
   }
 
   /** Bytes that the reader has not taken, held-back events included. */
@@ -116,12 +114,9 @@ export class Outbox {
     return this.#dropped;
   }
 
-  /** Undefined: there is room for more answers. Otherwise it resolves when what was sent has left, or the connection has ended. */
+  /** See `ReaderRoom`. */
   room(): Promise<void> | undefined {
-    if (this.#socket.writableLength <= ROOM_BYTES || this.#socket.destroyed) return undefined;
-    return new Promise((resolve) => {
-      this.#onRoom = resolve;
-    });
+    return this.#room.wait();
   }
 
   /** Whether the reader took anything since this was asked last, or has taken all. */
@@ -129,12 +124,6 @@ export class Outbox {
     const before = this.#left;
     this.#left = (this.#socket as Duplex & { readonly bytesWritten?: number }).bytesWritten ?? 0;
     return this.#socket.writableLength === 0 || this.#left !== before;
-  }
-
-  #roomMade(): void {
-    const resolve = this.#onRoom;
-    this.#onRoom = undefined;
-    resolve?.();
   }
 
   /** What `task` sends leaves in one write. */
